@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the library is made of. A new module is added here, in the table of docs/architecture.md, and nowhere else.
+
+set(ANNALS_PUBLIC_MODULES event json sink logger reader annals)
+set(ANNALS_INTERNAL_MODULES io segment)
+set(ANNALS_SINKS file)
+
+# annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC)
+#
+# Gives TARGET all sources of the library. The internal modules are importable from outside with PUBLIC, which only the
+# tests' own build of the library has: that is how tests reach the seam in annals.io.
+function(annals_library target)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES" "")
+  set(public)
+  set(internal)
+  set(implementations)
+  foreach(name IN LISTS ANNALS_PUBLIC_MODULES)
+    list(APPEND public ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
+  endforeach()
+  foreach(name IN LISTS ANNALS_INTERNAL_MODULES)
+    list(APPEND internal ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
+  endforeach()
+  foreach(name IN LISTS ANNALS_PUBLIC_MODULES ANNALS_INTERNAL_MODULES)
+    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/modules/${name}/*.cpp)
+    list(APPEND implementations ${found})
+  endforeach()
+  foreach(name IN LISTS ANNALS_SINKS)
+    list(APPEND internal ${PROJECT_SOURCE_DIR}/sinks/${name}/${name}.cppm)
+    list(APPEND implementations ${PROJECT_SOURCE_DIR}/sinks/${name}/${name}.cpp)
+  endforeach()
+  target_sources(${target}
+    PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${public}
+    PRIVATE ${implementations})
+  target_sources(${target} ${arg_PRIVATE_MODULES}
+    FILE_SET internal_modules TYPE CXX_MODULES BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${internal})
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:Boost::json> $<BUILD_INTERFACE:Threads::Threads>)
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF CXX_SCAN_FOR_MODULES ON POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden)
+  annals_developer_options(${target})
+endfunction()

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals: everything that an application imports.
+export module annals;
+
+export import annals.event;
+export import annals.json;
+export import annals.sink;
+export import annals.logger;
+export import annals.reader;

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.event: the words every other module speaks. What an event is, before it is written (views, nothing owned) and
+// after it was read (owned); times; errors; positions; limits. Imports nothing of ours, calls nothing of the system.
+//
+// In a module, a member defined in its class is not inline by itself: what should cost nothing in the caller says so.
+module;
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#if defined(__clang__)
+#define ANNALS_LIFETIMEBOUND [[clang::lifetimebound]]
+#else
+#define ANNALS_LIFETIMEBOUND
+#endif
+export module annals.event;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+// --- limits ---------------------------------------------------------------------------------------------------------
+
+namespace limits {
+inline constexpr std::size_t line_bytes_max = 1024 * 1024;           // default of logger_options::max_line_bytes
+inline constexpr std::size_t line_bytes_ceiling = 16 * 1024 * 1024;  // the largest value that option may have, and the
+                                                                     // longest line readers return: more is damage
+inline constexpr std::size_t fields_max = 1024;                      // extra fields of one event
+inline constexpr std::size_t json_depth_max = 128;                   // nesting of a raw_json value, and of a line read
+}  // namespace limits
+
+// --- errors ---------------------------------------------------------------------------------------------------------
+
+enum class errc : std::uint8_t {
+  invalid_argument,    // the call makes no sense as made: an empty path, a limit out of range
+  invalid_field,       // an extra field cannot be written: reserved or repeated name, NaN or infinity, too many fields
+  invalid_json,        // text that had to be JSON is not
+  invalid_time,        // a timestamp outside the years 0000 to 9999, or text that is not one
+  line_too_long,       // the encoded line exceeds max_line_bytes; it was refused, never cut
+  not_a_regular_file,  // a directory, FIFO, device, socket or symbolic link stands where the log should
+  io,                  // the system refused; error::system_code is its errno
+  sync_failed,         // a sync of this file failed: what it holds is not known to be durable, and never will be again
+  replaced,            // notice: the live segment was renamed, removed or replaced by somebody else
+  torn_tail,           // notice: the last line of a dead writer was incomplete and has been ended
+  sink_failed,         // a sink failed with something other than an annals error
+};
+
+// What went wrong, for a program (code, system_code) and for a person (message: what was attempted, on which file, what
+// the system said, what was expected).
+struct error {
+  errc code = errc::invalid_argument;
+  int system_code = 0;  // errno, or 0
+  std::string message = {};
+};
+
+// What the few throwing functions throw (constructors on misuse, readers on I/O errors, sinks). `what()` is the message.
+class failure : public std::exception {
+ public:
+  explicit failure(error cause);
+  failure(const failure&) noexcept;
+  failure& operator=(const failure&) noexcept;
+  ~failure() override;
+  const char* what() const noexcept override;
+  const error& cause() const noexcept { return *cause_; }
+
+ private:
+  std::shared_ptr<const error> cause_;  // shared: copying an exception must not throw
+};
+
+// A value or an error.
+template <class T>
+class [[nodiscard]] result {
+ public:
+  result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  result(error cause) : state_(std::in_place_index<1>, std::move(cause)) {}
+
+  explicit operator bool() const noexcept { return state_.index() == 0; }
+  T& operator*() noexcept { return *std::get_if<0>(&state_); }
+  const T& operator*() const noexcept { return *std::get_if<0>(&state_); }
+  T* operator->() noexcept { return std::get_if<0>(&state_); }
+  const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+  annals::error& error() noexcept { return *std::get_if<1>(&state_); }
+  const annals::error& error() const noexcept { return *std::get_if<1>(&state_); }
+
+  T value() && {  // or throws the error as a failure
+    if (!*this) throw failure(std::move(error()));
+    return std::move(**this);
+  }
+
+ private:
+  std::variant<T, annals::error> state_;
+};
+
+// --- time -----------------------------------------------------------------------------------------------------------
+
+enum class precision : std::uint8_t { seconds, milliseconds, microseconds };
+
+using time_point = std::chrono::sys_time<std::chrono::microseconds>;
+
+// A point in UTC and how many digits of it are written. Digits beyond the precision are cut, not rounded.
+struct timestamp {
+  time_point time = {};
+  annals::precision precision = precision::seconds;
+  friend bool operator==(const timestamp&, const timestamp&) = default;
+};
+
+inline constexpr std::size_t timestamp_bytes_max = 32;  // "2026-11-23T09:00:00.123456+00:00"
+
+// Writes `ts` at `out` (at least timestamp_bytes_max bytes) as 2026-11-23T09:00:00+00:00. Returns the number of bytes, or
+// 0 for a year outside 0000..9999. Any thread.
+std::size_t format_timestamp(const timestamp& ts, char* out) noexcept;
+std::string to_string(const timestamp& ts);  // empty where format_timestamp gives 0
+
+// Reads an RFC 3339 date-time with any offset ("Z", "+02:00"); the precision follows the digits given: none, up to three,
+// more (digits past the sixth are dropped). Nothing for anything else, a leap second included.
+std::optional<timestamp> parse_timestamp(std::string_view text) noexcept;
+
+// --- an event to be written: views, valid for the duration of the call ------------------------------------------------
+
+// JSON text to be written as a field's value. It is checked, and written compact and in ASCII like everything else.
+struct raw_json {
+  std::string_view text;
+};
+
+template <class T>
+concept integer_number = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> &&
+                         !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
+
+class field_value {
+ public:
+  using variant_type = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string_view, raw_json>;
+
+  inline field_value(std::nullptr_t) noexcept : value_(nullptr) {}
+  template <std::same_as<bool> T>
+  inline field_value(T value) noexcept : value_(value) {}
+  template <integer_number T>
+  inline field_value(T value) noexcept {
+    if constexpr (std::is_signed_v<T>) {
+      value_ = static_cast<std::int64_t>(value);
+    } else {
+      value_ = static_cast<std::uint64_t>(value);
+    }
+  }
+  template <std::floating_point T>
+  inline field_value(T value) noexcept : value_(static_cast<double>(value)) {}
+  inline field_value(const char* text ANNALS_LIFETIMEBOUND) noexcept {  // a null pointer is null, not a crash
+    if (text != nullptr) value_ = std::string_view(text);
+  }
+  inline field_value(std::string_view text ANNALS_LIFETIMEBOUND) noexcept : value_(text) {}
+  inline field_value(const std::string& text ANNALS_LIFETIMEBOUND) noexcept : value_(std::string_view(text)) {}
+  inline field_value(raw_json json) noexcept : value_(json) {}
+
+  inline const variant_type& get() const noexcept { return value_; }
+
+ private:
+  variant_type value_ = nullptr;
+};
+
+// An extra field. The name may be any bytes but `ts`, `container`, `action`, `dest`, `detail`, once per event.
+struct field {
+  std::string_view name;
+  field_value value;
+};
+
+// A view of fields: braces in a call, or any contiguous range of `field` that outlives the call.
+class field_list {
+ public:
+  inline field_list() noexcept = default;
+  inline field_list(std::initializer_list<field> fields ANNALS_LIFETIMEBOUND) noexcept
+      : fields_(fields.begin(), fields.size()) {}
+  inline field_list(std::span<const field> fields ANNALS_LIFETIMEBOUND) noexcept : fields_(fields) {}
+  inline field_list(const std::vector<field>& fields ANNALS_LIFETIMEBOUND) noexcept : fields_(fields) {}
+
+  inline const field* begin() const noexcept { return fields_.data(); }
+  inline const field* end() const noexcept { return fields_.data() + fields_.size(); }
+  inline std::size_t size() const noexcept { return fields_.size(); }
+  inline bool empty() const noexcept { return fields_.empty(); }
+
+ private:
+  std::span<const field> fields_;
+};
+
+// The optional parts of an event: {.dest = "203.0.113.7:443", .fields = {{"rule", 17}}}. Strings are bytes: invalid UTF-8
+// is written as U+FFFD, never refused. An absent `dest` or `detail` is left out of the line, an empty one is written.
+struct event_details {
+  std::optional<std::string_view> dest = {};
+  std::optional<std::string_view> detail = {};
+  field_list fields = {};
+  std::optional<timestamp> ts = {};  // the time of logging when absent
+};
+
+// --- an event that was read: owned -------------------------------------------------------------------------------------
+
+// An object, an array, or a number no built-in type holds, as compact ASCII JSON text.
+struct stored_json {
+  std::string text;
+  friend bool operator==(const stored_json&, const stored_json&) = default;
+};
+
+using stored_value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, stored_json>;
+
+struct stored_field {
+  std::string name;
+  stored_value value;
+  friend bool operator==(const stored_field&, const stored_field&) = default;
+};
+
+// One line of a log. Any JSON object is an event: a missing `ts`, `container` or `action` is empty here; one of the five
+// names with a value that is no string is among the fields, as it stood. Of a repeated name the last value counts.
+struct event {
+  std::string ts = {};
+  std::string container = {};
+  std::string action = {};
+  std::optional<std::string> dest = {};
+  std::optional<std::string> detail = {};
+  std::vector<stored_field> fields = {};
+  std::string line = {};  // the bytes as they are in the file, without the newline: the evidence
+
+  const stored_value* find(std::string_view name) const noexcept;  // an extra field, or null
+};
+
+// --- places -------------------------------------------------------------------------------------------------------------
+
+// A place in a log: a segment's number and the offset in its uncompressed lines, in bytes.
+struct position {
+  std::uint64_t segment = 0;
+  std::uint64_t offset = 0;
+  friend auto operator<=>(const position&, const position&) = default;
+};
+
+// --- receipts -------------------------------------------------------------------------------------------------------------
+
+// What log_event returns. True unless something failed: a disabled logger's receipt is true and not accepted.
+class receipt {
+ public:
+  receipt() noexcept = default;  // nothing was recorded, since the logger is disabled
+  inline explicit receipt(std::uint64_t sequence) noexcept : sequence_(sequence) {}
+  inline explicit receipt(std::shared_ptr<const error> cause) noexcept : cause_(std::move(cause)) {}
+
+  inline explicit operator bool() const noexcept { return cause_ == nullptr; }
+  inline bool accepted() const noexcept { return sequence_ != 0; }      // the delivery's promise holds for this event
+  inline std::uint64_t sequence() const noexcept { return sequence_; }  // 1, 2, ... per logger; 0 when not accepted
+  inline const error* cause() const noexcept { return cause_.get(); }   // null when nothing failed
+  std::string_view message() const noexcept;                            // empty when nothing failed
+
+ private:
+  std::uint64_t sequence_ = 0;
+  std::shared_ptr<const error> cause_;
+};
+
+}  // namespace annals
+#pragma GCC visibility pop

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+module annals.io;
+
+namespace annals::io {
+
+namespace {
+
+int or_errno(int returned) noexcept {
+  return returned < 0 ? -errno : returned;
+}
+
+std::int64_t or_errno(ssize_t returned) noexcept {
+  return returned < 0 ? -errno : returned;
+}
+
+void fill(file_status& status, const struct ::stat& from) noexcept {
+  status.kind = S_ISREG(from.st_mode)   ? file_kind::regular
+                : S_ISDIR(from.st_mode) ? file_kind::directory
+                : S_ISLNK(from.st_mode) ? file_kind::symlink
+                                        : file_kind::other;
+  status.device = from.st_dev;
+  status.inode = from.st_ino;
+  status.bytes = static_cast<std::uint64_t>(from.st_size);
+  status.links = from.st_nlink;
+}
+
+int open_flags(open_for purpose) noexcept {
+  constexpr int always = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;  // a FIFO must not block the caller
+  switch (purpose) {
+    case open_for::reading: return always | O_RDONLY;
+    case open_for::appending: return always | O_RDWR | O_APPEND | O_CREAT;
+    case open_for::syncing: return always | O_RDONLY | O_DIRECTORY;
+  }
+  return always;
+}
+
+system_calls kernel;
+std::atomic<system_calls*> current = &kernel;
+
+}  // namespace
+
+system_calls::~system_calls() = default;
+
+int system_calls::open(const char* path, open_for purpose, unsigned mode) noexcept {
+  return or_errno(::open(path, open_flags(purpose), mode));
+}
+
+int system_calls::close(int fd) noexcept {
+  return or_errno(::close(fd));
+}
+
+std::int64_t system_calls::write(int fd, const char* bytes, std::size_t count) noexcept {
+  return or_errno(::write(fd, bytes, count));
+}
+
+std::int64_t system_calls::read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept {
+  return or_errno(::pread(fd, bytes, count, static_cast<off_t>(offset)));
+}
+
+int system_calls::sync_data(int fd) noexcept {
+  return or_errno(::fdatasync(fd));
+}
+
+int system_calls::sync_all(int fd) noexcept {
+  return or_errno(::fsync(fd));
+}
+
+int system_calls::status_of(int fd, file_status& status) noexcept {
+  struct ::stat found;
+  if (::fstat(fd, &found) != 0) return -errno;
+  fill(status, found);
+  return 0;
+}
+
+int system_calls::status_at(const char* path, file_status& status) noexcept {
+  struct ::stat found;
+  if (::lstat(path, &found) != 0) return -errno;
+  fill(status, found);
+  return 0;
+}
+
+int system_calls::make_directory(const char* path, unsigned mode) noexcept {
+  return or_errno(::mkdir(path, mode));
+}
+
+int system_calls::list_directory(const char* path, std::vector<std::string>& names) noexcept {
+  DIR* const directory = ::opendir(path);
+  if (directory == nullptr) return -errno;
+  int status = 0;
+  try {
+    errno = 0;
+    while (const dirent* entry = ::readdir(directory)) names.emplace_back(entry->d_name);
+    status = -errno;
+  } catch (const std::exception&) {
+    status = -ENOMEM;
+  }
+  ::closedir(directory);
+  return status;
+}
+
+time_point system_calls::now() noexcept {
+  return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+std::chrono::nanoseconds system_calls::uptime() noexcept {
+  timespec time;
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+system_calls& calls() noexcept {
+  return *current.load(std::memory_order_acquire);
+}
+
+calls_override::calls_override(system_calls& replacement) noexcept {
+  current.store(&replacement, std::memory_order_release);
+}
+
+calls_override::~calls_override() {
+  current.store(&kernel, std::memory_order_release);
+}
+
+}  // namespace annals::io

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "escape.h"
+#include "rewrite.h"
+module annals.json;
+
+namespace annals::json {
+
+namespace {
+
+// Builds an event from the parser's calls. Values directly in the line's object become the event's; whatever is nested
+// deeper goes through a rewriter, as text.
+class event_builder {
+ public:
+  static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+  static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+  using text = boost::json::string_view;
+  using error_code = boost::json::error_code;
+  using nested_rewriter = rewriter<string_output>;
+
+  bool on_document_begin(error_code&) { return true; }
+  bool on_document_end(error_code&) { return true; }
+
+  bool on_object_begin(error_code& ec) { return depth_++ == 0 || nested().on_object_begin(ec); }
+  bool on_object_end(std::size_t n, error_code& ec) {
+    if (--depth_ == 0) return true;
+    nested_->on_object_end(n, ec);
+    return end_nested();
+  }
+  bool on_array_begin(error_code& ec) {
+    if (depth_++ == 0) return refuse(ec);
+    return nested().on_array_begin(ec);
+  }
+  bool on_array_end(std::size_t n, error_code& ec) {
+    --depth_;
+    nested_->on_array_end(n, ec);
+    return end_nested();
+  }
+
+  bool on_key_part(text part, std::size_t n, error_code& ec) {
+    if (depth_ > 1) return nested_->on_key_part(part, n, ec);
+    name_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_key(text part, std::size_t n, error_code& ec) {
+    if (depth_ > 1) return nested_->on_key(part, n, ec);
+    name_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_string_part(text part, std::size_t n, error_code& ec) {
+    if (depth_ > 1) return nested_->on_string_part(part, n, ec);
+    text_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_string(text part, std::size_t n, error_code& ec) {
+    if (depth_ > 1) return nested_->on_string(part, n, ec);
+    text_.append(part.data(), part.size());
+    return depth_ == 1 ? keep(std::exchange(text_, {})) : refuse(ec);
+  }
+  bool on_number_part(text part, error_code& ec) {
+    if (depth_ > 1) return nested_->on_number_part(part, ec);
+    text_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(std::int64_t value, text part, error_code& ec) {
+    if (depth_ > 1) return nested_->on_int64(value, part, ec);
+    text_.clear();
+    return depth_ == 1 ? keep(value) : refuse(ec);
+  }
+  bool on_uint64(std::uint64_t value, text part, error_code& ec) {
+    if (depth_ > 1) return nested_->on_uint64(value, part, ec);
+    text_.clear();
+    return depth_ == 1 ? keep(value) : refuse(ec);
+  }
+  bool on_double(double value, text part, error_code& ec) {
+    if (depth_ > 1) return nested_->on_double(value, part, ec);
+    text_.append(part.data(), part.size());
+    std::string number = std::exchange(text_, {});
+    if (depth_ == 0) return refuse(ec);
+    // An integer past 64 bits, or a number past the range of double: its text is all that is exact.
+    const bool exact = std::isfinite(value) && number.find_first_of(".eE") != std::string::npos;
+    return exact ? keep(value) : keep(stored_json{std::move(number)});
+  }
+  bool on_bool(bool value, error_code& ec) {
+    if (depth_ > 1) return nested_->on_bool(value, ec);
+    return depth_ == 1 ? keep(value) : refuse(ec);
+  }
+  bool on_null(error_code& ec) {
+    if (depth_ > 1) return nested_->on_null(ec);
+    return depth_ == 1 ? keep(nullptr) : refuse(ec);
+  }
+  bool on_comment_part(text, error_code&) { return true; }
+  bool on_comment(text, error_code&) { return true; }
+
+  bool not_an_object() const noexcept { return not_an_object_; }
+
+  event take() {
+    drop_repeated();
+    event made;
+    for (stored_field& f : fields_) {
+      std::string* const text = std::get_if<std::string>(&f.value);
+      if (text == nullptr) {
+        made.fields.push_back(std::move(f));
+      } else if (f.name == "ts") {
+        made.ts = std::move(*text);
+      } else if (f.name == "container") {
+        made.container = std::move(*text);
+      } else if (f.name == "action") {
+        made.action = std::move(*text);
+      } else if (f.name == "dest") {
+        made.dest = std::move(*text);
+      } else if (f.name == "detail") {
+        made.detail = std::move(*text);
+      } else {
+        made.fields.push_back(std::move(f));
+      }
+    }
+    return made;
+  }
+
+ private:
+  bool refuse(error_code& ec) {
+    not_an_object_ = true;
+    ec = boost::json::error::syntax;
+    return false;
+  }
+
+  nested_rewriter& nested() {
+    if (!nested_) nested_.emplace(string_output(text_));
+    return *nested_;
+  }
+
+  bool end_nested() {
+    if (depth_ > 1) return true;
+    nested_.reset();
+    return keep(stored_json{std::exchange(text_, {})});
+  }
+
+  bool keep(stored_value value) {
+    fields_.push_back({std::exchange(name_, {}), std::move(value)});
+    return true;
+  }
+
+  // A repeated name keeps its first place and its last value, as in Python.
+  void drop_repeated() {
+    std::unordered_map<std::string_view, std::size_t> first;
+    std::vector<bool> repeats(fields_.size());
+    bool any = false;
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      const auto [at, fresh] = first.try_emplace(fields_[i].name, i);
+      if (fresh) continue;
+      fields_[at->second].value = std::move(fields_[i].value);
+      repeats[i] = any = true;
+    }
+    if (!any) return;
+    std::size_t i = 0;
+    std::erase_if(fields_, [&](const stored_field&) { return repeats[i++]; });
+  }
+
+  std::vector<stored_field> fields_;
+  std::string name_;
+  std::string text_;
+  std::optional<nested_rewriter> nested_;
+  std::size_t depth_ = 0;
+  bool not_an_object_ = false;
+};
+
+}  // namespace
+
+result<event> decode_line(std::string_view line) {
+  boost::json::parse_options options;
+  options.max_depth = limits::json_depth_max + 1;  // a raw value of the full depth, inside the line's object
+  boost::json::basic_parser<event_builder> parser(options);
+  if (const boost::json::error_code ec = parse_all(parser, line)) {
+    return error{errc::invalid_json, 0,
+                 parser.handler().not_an_object() ? "not a JSON object" : "not valid JSON: " + ec.message()};
+  }
+  event made = parser.handler().take();
+  made.line = line;
+  return made;
+}
+
+}  // namespace annals::json

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Escaping of bytes into JSON string content, shared by the units of annals.json. Not a public header.
+//
+// Everything here is a template over an output: text_output writes, size_output counts. Both see the same calls, so the
+// size counted is the size written.
+#pragma once
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace annals::json {
+
+class text_output {
+ public:
+  explicit text_output(char* out) noexcept : at_(out) {}
+  void put(char c) noexcept { *at_++ = c; }
+  void put(std::string_view text) noexcept {
+    std::memcpy(at_, text.data(), text.size());
+    at_ += text.size();
+  }
+  char* at() const noexcept { return at_; }
+
+ private:
+  char* at_;
+};
+
+class size_output {
+ public:
+  void put(char) noexcept { ++bytes_; }
+  void put(std::string_view text) noexcept { bytes_ += text.size(); }
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  std::size_t bytes_ = 0;
+};
+
+class string_output {
+ public:
+  explicit string_output(std::string& out) noexcept : out_(&out) {}
+  void put(char c) { out_->push_back(c); }
+  void put(std::string_view text) { out_->append(text); }
+
+ private:
+  std::string* out_;
+};
+
+namespace detail {
+
+struct escape {
+  char text[7] = {};
+  std::uint8_t bytes = 0;  // 0: the byte stands for itself
+  std::string_view view() const noexcept { return {text, bytes}; }
+};
+
+inline constexpr char hex_digits[] = "0123456789abcdef";
+
+inline constexpr std::array<escape, 128> escapes = [] {
+  std::array<escape, 128> table{};
+  for (std::size_t c = 0; c < table.size(); ++c) {
+    if (c >= 0x20 && c < 0x7f) continue;
+    table[c] = {{'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]}, 6};
+  }
+  constexpr char named[][2] = {{'"', '"'}, {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\b', 'b'}, {'\f', 'f'}};
+  for (const auto& [c, letter] : named) table[static_cast<std::size_t>(c)] = {{'\\', letter}, 2};
+  return table;
+}();
+
+// What may follow a UTF-8 lead byte (Unicode 15, table 3-7): how many bytes, and the bounds of the first of them.
+struct utf8_lead {
+  std::uint8_t more = 0;  // 0: not a lead byte
+  std::uint8_t low = 0x80;
+  std::uint8_t high = 0xbf;
+};
+
+inline constexpr std::array<utf8_lead, 128> utf8_leads = [] {  // index: lead byte - 0x80
+  std::array<utf8_lead, 128> table{};
+  for (std::size_t lead = 0xc2; lead <= 0xdf; ++lead) table[lead - 0x80].more = 1;
+  for (std::size_t lead = 0xe0; lead <= 0xef; ++lead) table[lead - 0x80].more = 2;
+  for (std::size_t lead = 0xf0; lead <= 0xf4; ++lead) table[lead - 0x80].more = 3;
+  table[0xe0 - 0x80].low = 0xa0;   // no overlong forms
+  table[0xed - 0x80].high = 0x9f;  // no surrogates
+  table[0xf0 - 0x80].low = 0x90;
+  table[0xf4 - 0x80].high = 0x8f;  // nothing past U+10FFFF
+  return table;
+}();
+
+template <class Output>
+void put_utf16_unit(Output& out, std::uint32_t unit) {
+  const char text[6] = {
+      '\\', 'u', hex_digits[unit >> 12 & 15], hex_digits[unit >> 8 & 15], hex_digits[unit >> 4 & 15], hex_digits[unit & 15]};
+  out.put(std::string_view(text, sizeof text));
+}
+
+// Writes the character at `at` (its lead byte is >= 0x80), or U+FFFD for a maximal invalid part of one ("maximal subpart",
+// Unicode 15, section 3.9). Returns where the next character begins.
+template <class Output>
+const char* put_non_ascii(Output& out, const char* at, const char* end) {
+  const auto lead = static_cast<std::uint8_t>(*at++);
+  const utf8_lead& expected = utf8_leads[lead - 0x80U];
+  std::uint32_t code_point = lead & (0x3fU >> expected.more);
+  std::uint8_t low = expected.low;
+  std::uint8_t high = expected.high;
+  bool valid = expected.more != 0;
+  for (int i = 0; i < expected.more; ++i) {
+    const auto byte = at == end ? std::uint8_t{0} : static_cast<std::uint8_t>(*at);
+    if (byte < low || byte > high) {
+      valid = false;
+      break;
+    }
+    code_point = code_point << 6 | (byte & 0x3fU);
+    low = 0x80;
+    high = 0xbf;
+    ++at;
+  }
+  if (!valid) code_point = 0xfffd;
+  if (code_point < 0x10000) {
+    put_utf16_unit(out, code_point);
+  } else {
+    put_utf16_unit(out, 0xd7c0 + (code_point >> 10));
+    put_utf16_unit(out, 0xdc00 + (code_point & 0x3ff));
+  }
+  return at;
+}
+
+inline constexpr std::size_t word_bytes = 8;
+
+inline std::uint64_t load_word(const char* at) noexcept {  // the first byte in memory is the lowest
+  std::uint64_t word;
+  std::memcpy(&word, at, sizeof word);
+  if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
+  return word;
+}
+
+// The number of leading bytes of `word` that stand for themselves. Each test sets the top bit of every byte it is after; a
+// borrow may also set it in bytes above a true hit, never below one, and only the lowest is asked for.
+inline std::size_t plain_bytes(std::uint64_t word) noexcept {
+  constexpr std::uint64_t ones = 0x0101010101010101;
+  constexpr std::uint64_t tops = ones * 0x80;
+  const auto equal = [word](std::uint64_t byte) noexcept {
+    const std::uint64_t difference = word ^ ones * byte;
+    return (difference - ones) & ~difference;
+  };
+  const std::uint64_t control = (word - ones * 0x20) & ~word;
+  const std::uint64_t special = (control | word | equal('"') | equal('\\') | equal(0x7f)) & tops;
+  return special == 0 ? word_bytes : static_cast<std::size_t>(std::countr_zero(special)) / 8;
+}
+
+}  // namespace detail
+
+// Writes `text`, any bytes, as the content of a JSON string. At most 6 bytes of output a byte of input, and never fewer
+// than one.
+template <class Output>
+void put_escaped(Output& out, std::string_view text) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end) {
+    const char* const run = at;
+    bool plain = true;
+    while (plain && static_cast<std::size_t>(end - at) >= detail::word_bytes) {
+      const std::size_t bytes = detail::plain_bytes(detail::load_word(at));
+      at += bytes;
+      plain = bytes == detail::word_bytes;
+    }
+    while (plain && at != end) {
+      const auto c = static_cast<std::uint8_t>(*at);
+      plain = c < 0x80 && detail::escapes[c].bytes == 0;
+      if (plain) ++at;
+    }
+    out.put(std::string_view(run, static_cast<std::size_t>(at - run)));
+    while (!plain && at != end) {  // escapes come in groups: do not try whole words between them
+      const auto c = static_cast<std::uint8_t>(*at);
+      if (c >= 0x80) {
+        at = detail::put_non_ascii(out, at, end);
+      } else if (detail::escapes[c].bytes != 0) {
+        out.put(detail::escapes[c].view());
+        ++at;
+      } else {
+        plain = true;
+      }
+    }
+  }
+}
+
+template <class Output>
+void put_string(Output& out, std::string_view text) {
+  out.put('"');
+  put_escaped(out, text);
+  out.put('"');
+}
+
+template <class Output, class Integer>
+void put_integer(Output& out, Integer value) {
+  char text[24];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  out.put(std::string_view(text, static_cast<std::size_t>(end - text)));
+}
+
+// Writes a finite number as Python's repr does: the shortest digits that read back the same, without an exponent from
+// 1e-4 up to 1e16, with ".0" where it would look like an integer.
+template <class Output>
+void put_double(Output& out, double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::scientific).ptr;
+  std::string_view number(text, static_cast<std::size_t>(end - text));  // [-]d[.ddd]e(+|-)dd
+  if (number.front() == '-') {
+    out.put('-');
+    number.remove_prefix(1);
+  }
+  const std::size_t e = number.find('e');
+  int exponent = 0;
+  const char* const exponent_begin = number.data() + e + (number[e + 1] == '+' ? 2 : 1);
+  std::from_chars(exponent_begin, number.data() + number.size(), exponent);
+  if (exponent < -4 || exponent >= 16) {
+    out.put(number);
+    return;
+  }
+  char digits[32];
+  std::size_t count = 0;
+  for (const char c : number.substr(0, e)) {
+    if (c != '.') digits[count++] = c;
+  }
+  const std::string_view all(digits, count);
+  if (exponent < 0) {
+    out.put("0.");
+    for (int i = exponent + 1; i < 0; ++i) out.put('0');
+    out.put(all);
+    return;
+  }
+  const auto whole = static_cast<std::size_t>(exponent) + 1;
+  out.put(all.substr(0, whole));
+  for (std::size_t i = count; i < whole; ++i) out.put('0');
+  out.put('.');
+  out.put(count > whole ? all.substr(whole) : std::string_view("0"));
+}
+
+}  // namespace annals::json

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+module annals.logger;
+import annals.io;
+import annals.json;
+import annals.reader;
+import annals.sinks.file;
+
+namespace annals {
+
+namespace {
+
+constexpr std::size_t stack_line_bytes = 8192;        // longer lines are encoded into a buffer the logger keeps
+constexpr std::size_t kept_line_bytes = 1024 * 1024;  // and which it frees again past this size
+constexpr std::size_t line_bytes_floor = 64;
+constexpr std::chrono::seconds report_interval{1};
+constexpr std::size_t error_kinds = static_cast<std::size_t>(errc::sink_failed) + 1;
+
+// A counter that is written under a lock, or by one thread, and read by any: no locked instruction needed.
+class counter {
+ public:
+  void add(std::uint64_t n) noexcept { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_ = 0;
+};
+
+// Passes errors on to the handler: the first of a kind at once, then one a second with the number of those between.
+class error_reports {
+ public:
+  explicit error_reports(std::function<void(const error&)> handler) : handler_(std::move(handler)) {}
+
+  void report(const error& what) noexcept try {
+    std::uint64_t unheard = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      kind& of_kind = kinds_[static_cast<std::size_t>(what.code)];
+      const auto now = io::calls().uptime();
+      if (of_kind.reported && now - *of_kind.reported < report_interval) {
+        ++of_kind.unheard;
+        return;
+      }
+      of_kind.reported = now;
+      unheard = std::exchange(of_kind.unheard, 0);
+    }
+    if (unheard == 0) return pass_on(what);
+    error counted = what;
+    counted.message += " (and " + std::to_string(unheard) + " more of this kind since the last report)";
+    pass_on(counted);
+  } catch (...) {  // a handler that throws, or no memory for a message: the counters and the receipt remain
+  }
+
+ private:
+  struct kind {
+    std::optional<std::chrono::nanoseconds> reported;
+    std::uint64_t unheard = 0;
+  };
+
+  void pass_on(const error& what) const {
+    if (handler_) {
+      handler_(what);
+    } else {
+      std::fprintf(stderr, "annals: %s\n", what.message.c_str());
+    }
+  }
+
+  const std::function<void(const error&)> handler_;
+  std::mutex mutex_;
+  std::array<kind, error_kinds> kinds_;
+};
+
+error invalid_argument(std::string message) {
+  return {errc::invalid_argument, 0, std::move(message)};
+}
+
+logger_options checked(logger_options options) {
+  if (options.path.empty() && !options.sink) {
+    throw failure(
+        invalid_argument("cannot make an audit logger: logger_options::path is empty; expected the path of the log's file"));
+  }
+  if (options.path.find('\0') != std::string::npos) {
+    throw failure(invalid_argument("cannot make an audit logger: logger_options::path contains a NUL byte"));
+  }
+  if (options.max_line_bytes < line_bytes_floor || options.max_line_bytes > limits::line_bytes_ceiling) {
+    throw failure(invalid_argument("cannot make an audit logger: logger_options::max_line_bytes is " +
+                                   std::to_string(options.max_line_bytes) + "; expected " + std::to_string(line_bytes_floor) +
+                                   " to " + std::to_string(limits::line_bytes_ceiling)));
+  }
+  if ((options.file_mode & ~0666U) != 0 || (options.file_mode & 0600U) != 0600U) {
+    throw failure(
+        invalid_argument("cannot make an audit logger: logger_options::file_mode must let the owner read and write, "
+                         "may let others, and has no other bits; expected 0600, 0640 or the like"));
+  }
+  return options;
+}
+
+// What a receipt holds when there is no memory left to say more. Made when the library is loaded.
+const std::shared_ptr<const error> out_of_memory =
+    std::make_shared<const error>(error{errc::io, 0, "cannot log the event: no memory left"});
+
+}  // namespace
+
+struct audit_logger::state {
+  explicit state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
+    sink = std::move(options.sink);
+    if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
+    sink->set_notice_handler([this](const error& what) { pending_notices.push_back(what); });
+  }
+
+  receipt append(std::string_view line) noexcept;
+  receipt append_long(const json::line_parts& parts) noexcept;
+  receipt refuse(error cause) noexcept;
+  template <class Call>
+  std::shared_ptr<const error> with_sink(Call&& call) noexcept;
+
+  logger_options options;              // never changed once the constructor is done
+  std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the five below
+  std::mutex sink_mutex;
+  std::vector<error> pending_notices;
+  counter accepted;
+  counter bytes;
+  counter notices;
+  std::atomic<std::uint64_t> failed = 0;
+  error_reports reports;
+
+  std::mutex long_line_mutex;
+  std::vector<char> long_line;
+};
+
+// Runs `call` with the sink to itself; whatever it throws becomes an error. Then, without the lock, reports.
+template <class Call>
+std::shared_ptr<const error> audit_logger::state::with_sink(Call&& call) noexcept {
+  std::shared_ptr<const error> cause;
+  std::vector<error> heard;
+  {
+    const std::lock_guard lock(sink_mutex);
+    try {
+      call();
+    } catch (const failure& thrown) {
+      cause = std::shared_ptr<const error>(out_of_memory);
+      try {
+        cause = std::make_shared<const error>(thrown.cause());
+      } catch (...) {
+      }
+    } catch (const std::bad_alloc&) {
+      cause = out_of_memory;
+    } catch (const std::exception& thrown) {
+      try {
+        cause = std::make_shared<const error>(error{errc::sink_failed, 0, std::string("the sink failed: ") + thrown.what()});
+      } catch (...) {
+        cause = out_of_memory;
+      }
+    } catch (...) {
+      cause = out_of_memory;
+      try {
+        cause =
+            std::make_shared<const error>(error{errc::sink_failed, 0, "the sink threw something that is no std::exception"});
+      } catch (...) {
+      }
+    }
+    if (!pending_notices.empty()) [[unlikely]] {
+      heard = std::exchange(pending_notices, {});
+      notices.add(heard.size());
+    }
+  }
+  for (const error& what : heard) reports.report(what);
+  if (cause) reports.report(*cause);
+  return cause;
+}
+
+receipt audit_logger::state::append(std::string_view line) noexcept {
+  std::uint64_t sequence = 0;
+  auto cause = with_sink([&] {
+    const std::uint64_t next = accepted.get() + 1;
+    sink->write({line, 1, next});
+    sequence = next;
+    accepted.add(1);
+    bytes.add(line.size());
+  });
+  if (!cause) return receipt(sequence);
+  failed.fetch_add(1, std::memory_order_relaxed);
+  return receipt(std::move(cause));
+}
+
+receipt audit_logger::state::refuse(error cause) noexcept try {
+  failed.fetch_add(1, std::memory_order_relaxed);
+  reports.report(cause);
+  return receipt(std::make_shared<const error>(std::move(cause)));
+} catch (...) {
+  return receipt(out_of_memory);
+}
+
+receipt audit_logger::state::append_long(const json::line_parts& parts) noexcept try {
+  const auto too_long = [this](std::size_t found) {
+    return refuse({errc::line_too_long, 0,
+                   "cannot log the event to '" + options.path + "': its line has " + std::to_string(found) +
+                       " bytes or more; expected at most " + std::to_string(options.max_line_bytes) +
+                       " (logger_options::max_line_bytes)"});
+  };
+  if (const std::size_t least = json::line_bytes_bound(parts) / 8; least > options.max_line_bytes) return too_long(least);
+  const auto exact = json::line_bytes(parts);
+  if (!exact) return refuse(exact.error());
+  if (*exact > options.max_line_bytes) return too_long(*exact);
+  if (*exact <= stack_line_bytes) {
+    char line[stack_line_bytes];
+    const auto encoded = json::encode_line(parts, line);
+    return encoded ? append({line, *encoded}) : refuse(encoded.error());
+  }
+  const std::lock_guard lock(long_line_mutex);
+  if (long_line.size() < *exact) long_line.resize(*exact);
+  const auto encoded = json::encode_line(parts, long_line.data());
+  receipt made = encoded ? append({long_line.data(), *encoded}) : refuse(encoded.error());
+  if (long_line.size() > kept_line_bytes) std::vector<char>().swap(long_line);
+  return made;
+} catch (...) {
+  failed.fetch_add(1, std::memory_order_relaxed);
+  reports.report(*out_of_memory);
+  return receipt(out_of_memory);
+}
+
+audit_logger::audit_logger(logger_options options)
+    : enabled_(options.enabled), state_(std::make_unique<state>(std::move(options))) {}
+
+audit_logger::~audit_logger() = default;
+
+receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
+  char ts[timestamp_bytes_max];
+  const timestamp time = details.ts ? *details.ts : timestamp{io::calls().now(), state_->options.timestamps};
+  const std::size_t ts_bytes = format_timestamp(time, ts);
+  if (ts_bytes == 0) {
+    return state_->refuse({errc::invalid_time, 0, "cannot log the event: its time lies outside the years 0000 to 9999"});
+  }
+  const json::line_parts parts = {{ts, ts_bytes}, container, action, details};
+  if (json::line_bytes_bound(parts) > stack_line_bytes) return state_->append_long(parts);
+  char line[stack_line_bytes];
+  const auto encoded = json::encode_line(parts, line);
+  if (!encoded) return state_->refuse(encoded.error());
+  if (*encoded > state_->options.max_line_bytes) return state_->append_long(parts);  // which refuses it
+  return state_->append({line, *encoded});
+} catch (...) {
+  state_->failed.fetch_add(1, std::memory_order_relaxed);
+  state_->reports.report(*out_of_memory);
+  return receipt(out_of_memory);
+}
+
+receipt audit_logger::log_event(const event& e) noexcept try {
+  if (!enabled()) return {};
+  std::vector<field> fields;
+  fields.reserve(e.fields.size());
+  for (const stored_field& stored : e.fields) {
+    fields.push_back({stored.name, std::visit(
+                                       [](const auto& value) -> field_value {
+                                         if constexpr (requires { value.text; }) {
+                                           return raw_json{value.text};
+                                         } else {
+                                           return value;
+                                         }
+                                       },
+                                       stored.value)});
+  }
+  event_details details;
+  details.dest = e.dest;
+  details.detail = e.detail;
+  details.fields = fields;
+  if (!e.ts.empty()) {
+    details.ts = parse_timestamp(e.ts);
+    if (!details.ts) {
+      return state_->refuse({errc::invalid_time, 0,
+                             "cannot log the event: its ts is '" + e.ts.substr(0, 2 * timestamp_bytes_max) +
+                                 "'; expected an RFC 3339 time like 2026-11-23T09:00:00+00:00"});
+    }
+  }
+  return record(e.container, e.action, details);
+} catch (...) {
+  state_->failed.fetch_add(1, std::memory_order_relaxed);
+  return receipt(out_of_memory);
+}
+
+receipt audit_logger::sync() noexcept {
+  std::uint64_t last = 0;
+  auto cause = state_->with_sink([&] {
+    last = state_->accepted.get();
+    state_->sink->sync();
+  });
+  return cause ? receipt(std::move(cause)) : receipt(last);
+}
+
+receipt audit_logger::reopen() noexcept {
+  auto cause = state_->with_sink([&] { state_->sink->reopen(); });
+  return cause ? receipt(std::move(cause)) : receipt(state_->accepted.get());
+}
+
+std::vector<event> audit_logger::tail_log(std::int64_t n) const {
+  return annals::tail_log(state_->options.path, n);
+}
+
+logger_stats audit_logger::stats() const noexcept {
+  return {state_->accepted.get(), state_->failed.load(std::memory_order_relaxed), state_->bytes.get(), state_->notices.get()};
+}
+
+const std::string& audit_logger::path() const noexcept {
+  return state_->options.path;
+}
+
+}  // namespace annals

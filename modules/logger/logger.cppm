@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.logger: writes audit events.
+//
+//   annals::audit_logger log({.path = "audit.jsonl"});
+//   log.log_event("web", "denied", {.dest = "203.0.113.7:443", .detail = "not in allowlist"});
+//
+// Every function may be called from any thread, but the destructor, which must be the last call.
+module;
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.logger;
+import annals.event;
+import annals.sink;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+// What a receipt that is true and accepted promises.
+enum class delivery : std::uint8_t {
+  direct,  // the kernel holds all bytes of the line in the live segment: the death of this process cannot remove it, that
+           // of the operating system can. Several processes may write one log
+};
+
+struct logger_options {
+  // The log, named by its live segment. It and its missing parent directories are created by the first event.
+  std::string path = {};
+  bool enabled = true;
+  annals::delivery delivery = delivery::direct;
+  precision timestamps = precision::seconds;            // of events that bring no time of their own
+  std::size_t max_line_bytes = limits::line_bytes_max;  // newline included; 64 to limits::line_bytes_ceiling
+  unsigned file_mode = 0600;                            // of files that are created; the umask applies
+  // Hears of every kind of failure and notice at once, and then at most once a second of each kind; the message says how
+  // many it did not hear of. Called on the thread that failed, no lock held; what it throws is ignored. Standard error is
+  // written to when this is empty.
+  std::function<void(const error&)> on_error = {};
+  // Where the lines go; the file sink on `path` when empty.
+  std::unique_ptr<annals::sink> sink = {};
+};
+
+struct logger_stats {
+  std::uint64_t accepted = 0;  // events whose receipt says so
+  std::uint64_t failed = 0;    // events whose receipt says why not
+  std::uint64_t bytes = 0;     // of the accepted lines, newlines included
+  std::uint64_t notices = 0;   // errc::replaced, errc::torn_tail and the like: no event failed
+};
+
+class audit_logger {
+ public:
+  // Opens nothing. Throws annals::failure (invalid_argument) on a misuse only: no path and no sink, an option out of range.
+  explicit audit_logger(logger_options options);
+  ~audit_logger();
+  audit_logger(const audit_logger&) = delete;
+  audit_logger& operator=(const audit_logger&) = delete;
+
+  // While disabled nothing is written or created; an open file stays open.
+  inline bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
+  inline void set_enabled(bool enabled) noexcept { enabled_.store(enabled, std::memory_order_relaxed); }
+
+  // Appends one event. Any bytes are allowed in any string. Never throws; never ends the process; the receipt, the counters
+  // and the error handler tell of a failure. Refused, and nothing written: a line over max_line_bytes, invalid extra fields
+  // or JSON, a time outside the years 0000..9999.
+  inline receipt log_event(std::string_view container, std::string_view action, const event_details& details = {}) noexcept {
+    if (!enabled()) [[unlikely]]
+      return {};
+    return record(container, action, details);
+  }
+
+  // Appends an event that was read elsewhere, with its own time. Refused where its `ts` is no time; an empty one means now.
+  receipt log_event(const event& e) noexcept;
+
+  // Makes every event accepted before the call durable: the file is synced, and its directory. The receipt tells a failure.
+  receipt sync() noexcept;
+
+  // Lets go of the file and uses the one at the path from the next event on: for whoever rotates by renaming.
+  receipt reopen() noexcept;
+
+  // The last `n` events in order; none for n <= 0 or where there is no file. Sees every event this process has had
+  // accepted. Throws annals::failure when the file cannot be read.
+  std::vector<event> tail_log(std::int64_t n = 50) const;
+
+  logger_stats stats() const noexcept;
+  const std::string& path() const noexcept;
+
+ private:
+  struct state;
+
+  receipt record(std::string_view container, std::string_view action, const event_details& details) noexcept;
+
+  std::atomic<bool> enabled_;
+  std::unique_ptr<state> state_;
+};
+
+}  // namespace annals
+#pragma GCC visibility pop

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+module annals.segment;
+import annals.io;
+
+namespace annals::segment {
+
+namespace {
+
+constexpr std::string_view extension = ".jsonl";
+constexpr std::string_view compressed_extension = ".zst";
+constexpr std::string_view time_shape = "dddddddd-dddddd-";  // d: a digit, -: the letter at this place in "T", "Z"
+constexpr std::size_t number_digits_min = 6;
+
+bool is_time(std::string_view text) noexcept {
+  if (text.size() != time_shape.size() || text[8] != 'T' || text[15] != 'Z') return false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (time_shape[i] == 'd' && (text[i] < '0' || text[i] > '9')) return false;
+  }
+  return true;
+}
+
+bool take_suffix(std::string_view& text, std::string_view suffix) noexcept {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+bool take_prefix(std::string_view& text, std::string_view prefix) noexcept {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+std::string_view directory_prefix(std::string_view path) noexcept {  // with its slash; empty where there is none
+  return path.substr(0, path.rfind('/') + 1);                        // npos + 1 is 0
+}
+
+}  // namespace
+
+std::string stem_of(std::string_view live_path) {
+  std::string_view name = live_path.substr(directory_prefix(live_path).size());
+  if (name.size() > extension.size()) take_suffix(name, extension);
+  return std::string(name);
+}
+
+std::string closed_path(std::string_view live_path, std::uint64_t number, time_point first_event, bool compressed) {
+  std::string digits = std::to_string(number);
+  if (digits.size() < number_digits_min) digits.insert(0, number_digits_min - digits.size(), '0');
+  std::string time = to_string(timestamp{first_event, precision::seconds});  // 2026-01-31T23:59:59+00:00
+  std::erase(time, '-');
+  std::erase(time, ':');
+  time.resize(time.find('+'));
+  std::string path(directory_prefix(live_path));
+  path.append(stem_of(live_path)).append("-").append(digits).append("-").append(time).append("Z").append(extension);
+  if (compressed) path.append(compressed_extension);
+  return path;
+}
+
+std::optional<closed_segment> parse_closed_name(std::string_view file_name, std::string_view stem) {
+  closed_segment found;
+  found.compressed = take_suffix(file_name, compressed_extension);
+  if (!take_suffix(file_name, extension) || !take_prefix(file_name, stem) || !take_prefix(file_name, "-")) return std::nullopt;
+  const std::size_t dash = file_name.find('-');
+  if (dash == std::string_view::npos || dash < number_digits_min) return std::nullopt;
+  if (dash > number_digits_min && file_name.front() == '0') return std::nullopt;  // one name for one number
+  const auto [end, status] = std::from_chars(file_name.data(), file_name.data() + dash, found.number);
+  if (status != std::errc() || end != file_name.data() + dash || found.number == 0) return std::nullopt;
+  found.first_event = file_name.substr(dash + 1);
+  if (!is_time(found.first_event)) return std::nullopt;
+  return found;
+}
+
+result<std::vector<closed_segment>> closed_segments(const std::string& live_path) {
+  const std::string_view prefix = directory_prefix(live_path);
+  auto names = io::list_directory(prefix.empty() ? "." : std::string(prefix));
+  if (!names) return std::move(names.error());
+  const std::string stem = stem_of(live_path);
+  std::vector<closed_segment> found;
+  for (const std::string& name : *names) {
+    auto segment = parse_closed_name(name, stem);
+    if (!segment) continue;
+    segment->path = std::string(prefix) + name;
+    found.push_back(std::move(*segment));
+  }
+  std::sort(found.begin(), found.end(), [](const closed_segment& a, const closed_segment& b) {
+    return a.number != b.number ? a.number < b.number : a.path < b.path;
+  });
+  return found;
+}
+
+result<std::uint64_t> live_number(const std::string& live_path) {
+  auto closed = closed_segments(live_path);
+  if (!closed) return std::move(closed.error());
+  return closed->empty() ? std::uint64_t{1} : closed->back().number + 1;
+}
+
+}  // namespace annals::segment

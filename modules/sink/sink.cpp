@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <functional>
+#include <utility>
+module annals.sink;
+
+namespace annals {
+
+sink_error::~sink_error() = default;
+
+sink::sink() = default;
+sink::~sink() = default;
+
+void sink::set_notice_handler(notice_handler handler) {
+  on_notice_ = std::move(handler);
+}
+
+void sink::notice(const error& what) const {
+  if (on_notice_) on_notice_(what);
+}
+
+}  // namespace annals

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.sink: where encoded lines go, and all that the author of a sink imports.
+//
+// A logger owns one sink and calls it like this: never two functions at a time, whichever threads log; batches in the order
+// of their sequence numbers; the destructor last, after everything accepted has been written. A sink therefore needs no
+// lock. Its calls run on the threads that log, so whatever it waits for, they wait for.
+module;
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string_view>
+export module annals.sink;
+import annals.event;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+// Complete lines, each ended by "\n". Valid during the call only.
+struct batch {
+  std::string_view lines;
+  std::size_t count = 0;             // how many lines; at least one
+  std::uint64_t first_sequence = 0;  // of the first line; the others follow without a hole
+};
+
+// What a sink throws when it fails. Any other exception is treated alike, as errc::sink_failed.
+class sink_error : public failure {
+ public:
+  using failure::failure;
+  ~sink_error() override;
+};
+
+class sink {
+ public:
+  using notice_handler = std::function<void(const error&)>;
+
+  sink();
+  virtual ~sink();
+  sink(const sink&) = delete;
+  sink& operator=(const sink&) = delete;
+
+  // Takes all lines of the batch, or throws. Once it has returned, the death of the process must not remove them. After a
+  // throw the batch's events count as failed and are not given again; a part of them that got through is a torn line to the
+  // readers, and the next call must not glue anything to it.
+  virtual void write(const batch& lines) = 0;
+
+  // Returns once everything taken so far survives the loss of power, or throws; and must then never report success for what
+  // this call could not make durable.
+  virtual void sync() = 0;
+
+  // The destination was moved away on purpose (a rotation by somebody else): let go of it, and use the one that is at the
+  // configured place from now on.
+  virtual void reopen() = 0;
+
+  // Where the next line will go.
+  virtual annals::position position() = 0;
+
+  // Called by the owner, once, before anything else.
+  void set_notice_handler(notice_handler handler);
+
+ protected:
+  // Tells the owner, and through it the person in charge, of something that is no failure of the present call.
+  void notice(const error& what) const;
+
+ private:
+  notice_handler on_notice_;
+};
+
+}  // namespace annals
+#pragma GCC visibility pop
