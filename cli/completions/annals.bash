@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of the annals command for bash.
+# shellcheck shell=bash
+# shellcheck disable=SC2207  # compgen's words have no spaces here; files are completed by the shell
+_annals() {
+  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    COMPREPLY=($(compgen -W 'log tail --help --version' -- "$current"))
+    return
+  fi
+  case "$command $previous" in
+    'tail --output') COMPREPLY=($(compgen -W 'pretty json' -- "$current")); return ;;
+    'tail -n' | 'tail --lines' | 'log --dest' | 'log --detail' | 'log --field') return ;;
+  esac
+  case "$command $current" in
+    'log -'*) COMPREPLY=($(compgen -W '--dest --detail --field --jsonl --help' -- "$current")) ;;
+    'tail -'*) COMPREPLY=($(compgen -W '-n --lines -f --follow --output --help' -- "$current")) ;;
+    *) compopt -o default 2>/dev/null || true ;;
+  esac
+}
+complete -F _annals annals

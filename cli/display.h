@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Text for people's eyes. Whatever was logged is shown, never obeyed: a value cannot move the cursor, ring the bell,
+// reverse the line or begin another.
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace cli {
+
+// `text` with everything that is no visible character escaped: control characters (C0, DEL, C1), line and paragraph
+// separators, bidirectional and other invisible format characters, bytes that are not UTF-8, and the backslash itself.
+std::string visible(std::string_view text);
+
+// How many terminal columns the output of visible() takes.
+std::size_t columns_of(std::string_view visible_text);
+
+// Prints "annals: MESSAGE" to standard error, made visible.
+void complain(std::string_view message);
+
+}  // namespace cli

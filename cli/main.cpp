@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The annals command. This file knows the command line; what the commands do is in the files named after them.
+#include <CLI/CLI.hpp>
+#include <clocale>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "commands.h"
+#include "display.h"
+
+namespace {
+
+void add_log(CLI::App& app, cli::log_arguments& arguments) {
+  CLI::App* const log = app.add_subcommand("log", "Append events to a log");
+  log->add_option("FILE", arguments.file, "The log; created, with its directories, when it is missing")->required();
+  CLI::Option* const container = log->add_option("CONTAINER", arguments.container, "What the event is about");
+  CLI::Option* const action = log->add_option("ACTION", arguments.action, "What happened: setup, denied, allowed, ...");
+  CLI::Option* const dest = log->add_option("--dest", arguments.dest, "Destination: an address or a domain");
+  CLI::Option* const detail = log->add_option("--detail", arguments.detail, "Anything more, as text");
+  CLI::Option* const field =
+      log->add_option("--field", arguments.fields, "An extra field, NAME=TEXT or NAME:=JSON; may be repeated");
+  field->allow_extra_args(false);
+  CLI::Option* const json_lines =
+      log->add_flag("--jsonl", arguments.json_lines, "Read events as JSON lines from standard input");
+  for (CLI::Option* const one : {container, action, dest, detail, field}) json_lines->excludes(one);
+  log->callback([container, action, json_lines] {
+    if (json_lines->empty() && (container->empty() || action->empty())) {
+      throw CLI::RequiredError("CONTAINER and ACTION, or --jsonl");
+    }
+  });
+  log->footer(
+      "Examples:\n"
+      "  annals log audit.jsonl web denied --dest 203.0.113.7:443 --field rule:=17\n"
+      "  annals log audit.jsonl --jsonl < events.jsonl\n\n"
+      "Exit status: 0 done, 1 some of the input was refused, 2 wrong usage, 3 input or output failed.");
+}
+
+void add_tail(CLI::App& app, cli::tail_arguments& arguments) {
+  CLI::App* const tail = app.add_subcommand("tail", "Show the last events of a log, and those to come");
+  tail->add_option("FILE", arguments.file, "The log")->required();
+  tail->add_option("-n,--lines", arguments.count, "How many events to show")->capture_default_str();
+  tail->add_flag("-f,--follow", arguments.follow, "Then wait for more, across truncation and replacement of the file");
+  const auto set_form = [&arguments](const std::string& form) {
+    arguments.output = form == "pretty" ? cli::output_form::pretty : cli::output_form::json;
+  };
+  tail->add_option_function<std::string>("--output", set_form,
+                                         "pretty: columns, for people; json: the lines as they are\n"
+                                         "(default: pretty on a terminal, else json)")
+      ->check(CLI::IsMember({"pretty", "json"}).description(""))
+      ->type_name("pretty|json");
+  tail->footer(
+      "Examples:\n"
+      "  annals tail -n 20 audit.jsonl\n"
+      "  annals tail -f audit.jsonl --output json | jq .dest\n\n"
+      "Colours are left out when NO_COLOR is set. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters; logs are UTF-8 whatever the terminal says
+  cli::log_arguments log;
+  cli::tail_arguments tail;
+  CLI::App app("annals: structured audit logs as JSON lines", "annals");
+  app.set_version_flag("--version", "annals " ANNALS_VERSION);
+  app.require_subcommand(1);
+  app.footer("`annals COMMAND --help` tells more. Example:\n  annals log audit.jsonl web denied --dest 203.0.113.7:443");
+  add_log(app, log);
+  add_tail(app, tail);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? cli::ok : cli::usage;
+  }
+  return app.got_subcommand("log") ? cli::run_log(log) : cli::run_tail(tail);
+} catch (const std::exception& e) {
+  cli::complain(e.what());
+  return cli::io_error;
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals tail: the last events of a log, and those to come.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "commands.h"
+#include "display.h"
+import annals;
+#include "pretty.h"
+
+namespace cli {
+
+namespace {
+
+bool wants_colour() {
+  const char* const no_color = std::getenv("NO_COLOR");  // no-color.org: set and not empty
+  const char* const term = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0') &&
+         (term == nullptr || std::string_view(term) != "dumb");
+}
+
+class event_printer {
+ public:
+  explicit event_printer(output_form form)
+      : pretty_(form == output_form::automatic ? ::isatty(STDOUT_FILENO) != 0 : form == output_form::pretty),
+        printer_(wants_colour()) {}
+
+  void measure(const std::vector<annals::event>& events) {
+    for (const annals::event& e : events) printer_.measure(e);
+  }
+
+  // JSON is the line as it is in the file, untouched.
+  void print(const annals::event& e) {
+    const std::string text = pretty_ ? printer_.line(e) : e.line + '\n';
+    std::fwrite(text.data(), 1, text.size(), stdout);
+  }
+
+  // False when nobody reads our output any more.
+  static bool flush() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
+
+ private:
+  bool pretty_;
+  pretty_printer printer_;
+};
+
+void print_damage(const annals::damage& found) {
+  std::string text = found.file + ": at offset " + std::to_string(found.offset) + ": ";
+  if (found.bytes != 0) text += std::to_string(found.bytes) + " bytes skipped: ";
+  complain(text + found.cause);
+}
+
+annals::follower* followed = nullptr;
+
+extern "C" void stop_following(int) {
+  followed->stop();
+}
+
+int output_failed() {
+  const int cause = errno;
+  if (cause == EPIPE) return ok;  // the reader has seen enough
+  complain(std::string("cannot write the output: ") + std::strerror(cause));
+  return io_error;
+}
+
+int follow_from(const tail_arguments& arguments, const annals::cursor& from, event_printer& printer) {
+  annals::follower follower = annals::follow(arguments.file, from, {.on_damage = print_damage});
+  followed = &follower;
+  struct sigaction stop = {};
+  stop.sa_handler = stop_following;
+  ::sigaction(SIGINT, &stop, nullptr);
+  ::sigaction(SIGTERM, &stop, nullptr);
+  ::sigaction(SIGHUP, &stop, nullptr);
+  while (const auto event = follower.next()) {
+    printer.print(*event);
+    if (!event_printer::flush()) return output_failed();
+  }
+  return ok;
+}
+
+}  // namespace
+
+int run_tail(const tail_arguments& arguments) try {
+  ::signal(SIGPIPE, SIG_IGN);  // so that a closed pipe is an error of fflush, told from others
+  const bool exists = ::access(arguments.file.c_str(), F_OK) == 0;
+  if (!exists && !arguments.follow) {
+    complain("there is no log at '" + arguments.file + "'");
+    return io_error;
+  }
+  if (!exists) complain("there is no log at '" + arguments.file + "' yet; waiting for it");
+  event_printer printer(arguments.output);
+  const annals::tail_page page = annals::read_tail(arguments.file, arguments.count, {.on_damage = print_damage});
+  printer.measure(page.events);
+  for (const annals::event& e : page.events) printer.print(e);
+  if (!event_printer::flush()) return output_failed();
+  return arguments.follow ? follow_from(arguments, page.next, printer) : ok;
+} catch (const annals::failure& failed) {
+  complain(failed.what());
+  return io_error;
+}
+
+}  // namespace cli
