@@ -266,6 +266,8 @@ receipt audit_logger::log_event(const event& e) noexcept try {
   std::vector<field> fields;
   fields.reserve(e.fields.size());
   for (const stored_field& stored : e.fields) {
+    const bool is_null = std::holds_alternative<std::nullptr_t>(stored.value);
+    if (is_null && (stored.name == "dest" || stored.name == "detail")) continue;  // how others write an absent one
     fields.push_back({stored.name, std::visit(
                                        [](const auto& value) -> field_value {
                                          if constexpr (requires { value.text; }) {

@@ -72,7 +72,8 @@ class audit_logger {
     return record(container, action, details);
   }
 
-  // Appends an event that was read elsewhere, with its own time. Refused where its `ts` is no time; an empty one means now.
+  // Appends an event that was read elsewhere, with its own time. Refused where its `ts` is no time; an empty one means now. A
+  // `dest` or `detail` of null is an absent one.
   receipt log_event(const event& e) noexcept;
 
   // Makes every event accepted before the call durable: the file is synced, and its directory. The receipt tells a failure.

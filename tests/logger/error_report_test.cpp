@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals;
+import annals.io;
+#include "support/faulty_calls.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using support::call;
+
+TEST(error_handler, hears_the_first_failure_at_once_and_then_one_a_second_with_a_count) {
+  const support::temp_directory dir;
+  support::faulty_calls calls;
+  std::vector<std::string> heard;
+  annals::audit_logger log(
+      {.path = dir / "audit.jsonl", .on_error = [&](const annals::error& e) { heard.push_back(e.message); }});
+  calls.fail(call::open, EACCES);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(log.log_event("web", "x"));
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_EQ(heard[0], "cannot open for appending '" + dir / "audit.jsonl" + "': Permission denied");
+  calls.advance(1s);
+  EXPECT_FALSE(log.log_event("web", "x"));
+  ASSERT_EQ(heard.size(), 2U);
+  EXPECT_EQ(heard[1], heard[0] + " (and 99 more of this kind since the last report)");
+  EXPECT_EQ(log.stats().failed, 101U);
+}
+
+TEST(error_handler, hears_of_another_kind_of_failure_at_once) {
+  const support::temp_directory dir;
+  support::faulty_calls calls;
+  std::vector<annals::errc> heard;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .on_error = [&](const annals::error& e) { heard.push_back(e.code); }});
+  calls.fail(call::open, EACCES);
+  EXPECT_FALSE(log.log_event("web", "x"));
+  EXPECT_FALSE(log.log_event("web", "x", {.fields = {{"ts", 1}}}));
+  EXPECT_EQ(heard, (std::vector{annals::errc::io, annals::errc::invalid_field}));
+}
+
+TEST(error_handler, may_throw_and_may_log) {
+  const support::temp_directory dir;
+  support::faulty_calls calls;
+  int heard = 0;
+  annals::audit_logger* self = nullptr;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .on_error = [&](const annals::error&) {
+                              ++heard;
+                              EXPECT_FALSE(self->log_event("web", "from the handler"));
+                              throw std::runtime_error("never mind");
+                            }});
+  self = &log;
+  calls.fail(call::open, EACCES);
+  EXPECT_FALSE(log.log_event("web", "x"));
+  EXPECT_EQ(heard, 1);
+  EXPECT_EQ(log.stats().failed, 2U);
+  calls.heal();
+  EXPECT_TRUE(log.log_event("web", "x"));
+}
+
+TEST(error_handler, is_standard_error_when_there_is_none) {
+  const support::temp_directory dir;
+  support::faulty_calls calls;
+  annals::audit_logger log({.path = dir / "audit.jsonl"});
+  calls.fail(call::open, EACCES);
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(log.log_event("web", "x"));
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "annals: cannot open for appending '" + dir / "audit.jsonl" + "': Permission denied\n");
+}
+
+}  // namespace

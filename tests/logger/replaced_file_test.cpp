@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The live segment is renamed, removed, replaced or left torn by somebody else.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals;
+import annals.io;
+#include "support/faulty_calls.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+
+class replaced_file : public testing::Test {
+ protected:
+  void log_one(const char* action = "x") { EXPECT_TRUE(log.log_event("web", action)); }
+
+  support::temp_directory dir;
+  support::faulty_calls calls;
+  std::string path = dir / "audit.jsonl";
+  std::vector<annals::error> heard;
+  annals::audit_logger log{{.path = path, .on_error = [this](const annals::error& e) { heard.push_back(e); }}};
+};
+
+TEST_F(replaced_file, renamed_is_noticed_within_100_ms) {
+  log_one("before");
+  std::filesystem::rename(path, path + ".1");
+  calls.advance(100ms);
+  log_one("after");
+  EXPECT_EQ(annals::tail_log(path + ".1").at(0).action, "before");
+  EXPECT_EQ(annals::tail_log(path).at(0).action, "after");
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_EQ(heard[0].code, annals::errc::replaced);
+  EXPECT_NE(heard[0].message.find("was renamed or replaced by somebody else; the last 1 event are in the old file"),
+            std::string::npos)
+      << heard[0].message;
+  EXPECT_EQ(log.stats().notices, 1U);
+  EXPECT_EQ(log.stats().failed, 0U);
+}
+
+TEST_F(replaced_file, removed_is_noticed_and_made_anew_with_its_directory) {
+  path = dir / "sub/audit.jsonl";
+  annals::audit_logger own({.path = path, .on_error = [this](const annals::error& e) { heard.push_back(e); }});
+  EXPECT_TRUE(own.log_event("web", "before"));
+  std::filesystem::remove_all(dir / "sub");
+  calls.advance(100ms);
+  EXPECT_TRUE(own.log_event("web", "after"));
+  EXPECT_EQ(annals::tail_log(path).size(), 1U);
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_NE(heard[0].message.find("was removed by somebody else; the last 1 event written to it may be lost"),
+            std::string::npos)
+      << heard[0].message;
+}
+
+TEST_F(replaced_file, another_file_at_the_path_is_continued) {
+  log_one();
+  support::write_file(path + ".new", "{\"action\":\"theirs\"}\n");
+  std::filesystem::rename(path + ".new", path);
+  calls.advance(100ms);
+  log_one("ours");
+  const auto events = annals::tail_log(path);
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].action, "theirs");
+  EXPECT_EQ(events[1].action, "ours");
+}
+
+TEST_F(replaced_file, reopen_goes_to_the_file_at_the_path_at_once) {
+  log_one("before");
+  std::filesystem::rename(path, path + ".1");
+  EXPECT_TRUE(log.reopen());
+  log_one("after");
+  EXPECT_EQ(annals::tail_log(path).at(0).action, "after");
+  EXPECT_TRUE(heard.empty()) << "it was meant";
+}
+
+TEST_F(replaced_file, is_not_looked_for_more_often_than_every_100_ms) {
+  log_one();
+  const int before = calls.count(support::call::status_at);
+  calls.advance(100ms);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 1000; ++i) log_one();
+  const auto took = std::chrono::steady_clock::now() - begin;
+  EXPECT_LE(calls.count(support::call::status_at) - before, 2 + took / 90ms);
+}
+
+TEST_F(replaced_file, removal_again_and_again_under_load_loses_only_what_was_removed) {
+  std::atomic<bool> done = false;
+  std::thread remover([&] {
+    while (!done) {
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
+      calls.advance(100ms);
+      std::this_thread::yield();
+    }
+  });
+  for (int i = 0; i < 3000; ++i) log_one();
+  done = true;
+  remover.join();
+  log_one();
+  calls.advance(100ms);
+  log_one("last");
+  EXPECT_EQ(log.stats().accepted, 3002U);
+  EXPECT_EQ(log.stats().failed, 0U);
+  EXPECT_EQ(annals::tail_log(path, 1).at(0).action, "last");
+  EXPECT_EQ(annals::tail_log(path, 100'000).size(), support::lines_of(path).size());
+}
+
+TEST(torn_tail, of_a_dead_writer_is_ended_first_and_reported) {
+  const support::temp_directory dir;
+  const std::string path = dir / "audit.jsonl";
+  support::write_file(path, "{\"action\":\"a\"}\n{\"action\":\"to");
+  std::vector<annals::error> heard;
+  annals::audit_logger log({.path = path, .on_error = [&](const annals::error& e) { heard.push_back(e); }});
+  EXPECT_TRUE(log.log_event("web", "b"));
+  const auto lines = support::lines_of(path);
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[1], "{\"action\":\"to");
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_EQ(heard[0].code, annals::errc::torn_tail);
+  EXPECT_NE(heard[0].message.find("up to offset 28"), std::string::npos) << heard[0].message;
+  std::vector<annals::damage> damages;
+  EXPECT_EQ(annals::tail_log(path, 50, {.on_damage = [&](const annals::damage& d) { damages.push_back(d); }}).size(), 2U);
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_EQ(damages[0].offset, 15U);
+}
+
+TEST(torn_tail, that_only_lacks_its_newline_is_kept_as_an_event) {
+  const support::temp_directory dir;
+  const std::string path = dir / "audit.jsonl";
+  support::write_file(path, "{\"action\":\"a\"}");
+  annals::audit_logger log({.path = path, .on_error = [](const annals::error&) {}});
+  EXPECT_TRUE(log.log_event("web", "b"));
+  const auto events = log.tail_log();
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].action, "a");
+}
+
+TEST(torn_tail, of_a_living_writer_is_left_to_it) {
+  const support::temp_directory dir;
+  const std::string path = dir / "audit.jsonl";
+  support::write_file(path, "{\"action\":\"slow");
+  // The other writer goes on as soon as our logger looks at the tail.
+  class slow_writer : public support::faulty_calls {
+   public:
+    explicit slow_writer(std::string file) : file_(std::move(file)) {}
+    std::int64_t read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept override {
+      const std::int64_t got = annals::io::system_calls::read_at(fd, bytes, count, offset);
+      if (!std::exchange(finished_, true)) support::append_to(file_, "\"}\n");
+      return got;
+    }
+
+   private:
+    std::string file_;
+    bool finished_ = false;
+  } calls(path);
+  annals::audit_logger log({.path = path});
+  EXPECT_TRUE(log.log_event("web", "b"));
+  EXPECT_EQ(support::lines_of(path).at(0), "{\"action\":\"slow\"}");
+  EXPECT_EQ(log.tail_log().size(), 2U);
+  EXPECT_EQ(log.stats().notices, 0U);
+}
+
+}  // namespace

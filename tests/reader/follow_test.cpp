@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals;
+import annals.io;
+#include "support/faulty_calls.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using support::append_to;
+using support::write_file;
+
+std::string line(std::string_view action) {
+  return "{\"action\":\"" + std::string(action) + "\"}\n";
+}
+
+class follow : public testing::Test {
+ protected:
+  void begin(const annals::cursor& from = {}) {
+    follower.emplace(annals::follow(path, from, {.on_damage = [this](const annals::damage& d) { damages.push_back(d); }}));
+  }
+  // The action of the next event; it is there, or will be soon.
+  std::string next() {
+    const auto e = follower->next(20s);
+    return e ? e->action : "(none came)";
+  }
+  bool nothing_now() { return !follower->next(0ms); }
+
+  support::temp_directory dir;
+  std::string path = dir / "audit.jsonl";
+  std::vector<annals::damage> damages;
+  std::optional<annals::follower> follower;
+};
+
+TEST_F(follow, yields_what_is_there_and_then_what_comes) {
+  write_file(path, line("a") + line("b"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  EXPECT_EQ(next(), "b");
+  EXPECT_TRUE(nothing_now());
+  append_to(path, line("c"));
+  EXPECT_EQ(next(), "c");
+}
+
+TEST_F(follow, is_woken_by_a_writer_while_it_waits) {
+  begin();
+  std::thread writer([&] {
+    annals::audit_logger log({.path = path});
+    for (int i = 0; i < 2000; ++i) EXPECT_TRUE(log.log_event("web", std::to_string(i)));
+  });
+  for (int i = 0; i < 2000; ++i) ASSERT_EQ(next(), std::to_string(i));
+  writer.join();
+}
+
+TEST_F(follow, waits_for_a_file_whose_directories_do_not_exist_yet) {
+  path = dir / "a/b/audit.jsonl";
+  begin();
+  EXPECT_TRUE(nothing_now());
+  std::thread writer([&] {
+    annals::audit_logger log({.path = path});
+    EXPECT_TRUE(log.log_event("web", "first"));
+  });
+  EXPECT_EQ(next(), "first");
+  writer.join();
+}
+
+TEST_F(follow, works_for_a_path_without_a_directory) {
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(dir.path());
+  path = "audit.jsonl";
+  begin();
+  EXPECT_TRUE(nothing_now());
+  write_file(path, line("a"));
+  EXPECT_EQ(next(), "a");
+  std::filesystem::current_path(before);
+}
+
+TEST_F(follow, yields_a_line_once_its_writer_is_done_with_it) {
+  write_file(path, "{\"action\":");
+  begin();
+  EXPECT_TRUE(nothing_now());
+  append_to(path, "\"slow\"}");
+  EXPECT_TRUE(nothing_now());
+  append_to(path, "\n");
+  EXPECT_EQ(next(), "slow");
+  EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, reports_damage_and_goes_on) {
+  write_file(path, line("a") + "garbage\n" + line("b"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  EXPECT_EQ(next(), "b");
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_EQ(damages[0].offset, 15U);
+  EXPECT_EQ(damages[0].bytes, 7U);
+}
+
+TEST_F(follow, passes_over_a_line_longer_than_any_may_be) {
+  const std::size_t bytes = annals::limits::line_bytes_ceiling + 1000;
+  write_file(path, line("a") + std::string(bytes, 'x') + "\n" + line("b"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  EXPECT_EQ(next(), "b");
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_EQ(damages[0].offset, 15U);
+  EXPECT_EQ(damages[0].bytes, bytes);
+  EXPECT_EQ(follower->position().at.offset, 15 + bytes + 1 + 15);
+}
+
+TEST_F(follow, begins_again_when_the_file_is_truncated) {
+  write_file(path, line("a") + line("b"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  EXPECT_EQ(next(), "b");
+  std::filesystem::resize_file(path, 0);
+  append_to(path, line("c"));
+  EXPECT_EQ(next(), "c");
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_NE(damages[0].cause.find("cut or rewritten"), std::string::npos);
+}
+
+TEST_F(follow, begins_again_when_the_file_was_truncated_and_has_grown_past_it) {
+  write_file(path, line("a") + line("b"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  EXPECT_EQ(next(), "b");
+  std::filesystem::resize_file(path, 0);
+  append_to(path, line("c1") + line("c2") + line("c3"));
+  EXPECT_EQ(next(), "c1");
+  EXPECT_EQ(next(), "c2");
+  EXPECT_EQ(next(), "c3");
+  EXPECT_EQ(damages.size(), 1U);
+}
+
+TEST_F(follow, reads_a_renamed_file_to_its_end_and_then_the_new_one) {
+  write_file(path, line("a"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  append_to(path, line("b"));
+  std::filesystem::rename(path, path + ".1");
+  append_to(path + ".1", line("c"));
+  write_file(path, line("d"));
+  append_to(path + ".1", line("e"));  // a writer that has not noticed yet
+  EXPECT_EQ(next(), "b");
+  EXPECT_EQ(next(), "c");
+  EXPECT_EQ(next(), "e");
+  EXPECT_EQ(next(), "d");
+  EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, loses_nothing_when_a_writer_is_rotated_by_renaming_under_load) {
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    annals::audit_logger log({.path = path, .on_error = [](const annals::error&) {}});
+    for (int i = 0; i < 6000; ++i) {
+      EXPECT_TRUE(log.log_event("web", std::to_string(i)));
+      if (i % 2000 == 1999) {
+        std::filesystem::rename(path, path + "." + std::to_string(i));
+        // The next rotation comes after a reader had its time, as it does in life.
+        if (i != 5999) std::this_thread::sleep_for(1s);
+      }
+    }
+    done = true;
+  });
+  begin();
+  for (int i = 0; i < 6000; ++i) ASSERT_EQ(next(), std::to_string(i));
+  writer.join();
+  EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, reads_the_unfinished_last_line_of_a_replaced_file) {
+  write_file(path, line("a") + "{\"action\":\"no newline\"}");
+  begin();
+  EXPECT_EQ(next(), "a");
+  std::filesystem::rename(path, path + ".1");
+  write_file(path, line("new"));
+  EXPECT_EQ(next(), "no newline");
+  EXPECT_EQ(next(), "new");
+  EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, survives_removal_of_the_file_and_of_its_directory) {
+  path = dir / "sub/audit.jsonl";
+  std::filesystem::create_directory(dir / "sub");
+  write_file(path, line("a"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  std::filesystem::remove_all(dir / "sub");
+  EXPECT_TRUE(nothing_now());
+  std::filesystem::create_directory(dir / "sub");
+  write_file(path, line("b"));
+  EXPECT_EQ(next(), "b");
+}
+
+TEST_F(follow, goes_on_from_a_saved_cursor) {
+  write_file(path, line("a") + line("b") + line("c"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  const std::string saved = to_string(follower->position());
+  EXPECT_EQ(next(), "b");
+  begin(*annals::parse_cursor(saved));
+  EXPECT_EQ(next(), "b");
+  EXPECT_EQ(next(), "c");
+  EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, goes_on_from_every_position_without_gap_or_repetition) {
+  std::string content;
+  for (int i = 0; i < 50; ++i) content += line(std::string(static_cast<std::size_t>(i * 7 % 90), 'x') + std::to_string(i));
+  write_file(path, content);
+  std::vector<std::string> expected;
+  std::vector<std::string> seen;
+  for (const annals::event& e : annals::tail_log(path)) expected.push_back(e.action);
+  annals::cursor from;
+  for (int i = 0; i < 50; ++i) {
+    begin(from);
+    seen.push_back(next());
+    from = follower->position();
+  }
+  EXPECT_EQ(seen, expected);
+}
+
+TEST_F(follow, does_not_trust_a_cursor_of_another_file) {
+  write_file(path, line("a") + line("b"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  const annals::cursor saved = follower->position();
+  write_file(path, line("x") + line("y") + line("z"));  // as long, and with a line's end at the same place
+  begin(saved);
+  EXPECT_EQ(next(), "x");
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_NE(damages[0].cause.find("does not fit this file"), std::string::npos);
+  damages.clear();
+  write_file(path, line("s"));
+  begin({{1, 1000}, 7});
+  EXPECT_EQ(next(), "s");
+  EXPECT_EQ(damages.size(), 1U);
+  damages.clear();
+  begin({{9, 0}, 0});
+  EXPECT_EQ(next(), "s");
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_NE(damages[0].cause.find("segment 9"), std::string::npos);
+}
+
+TEST_F(follow, does_not_poll_an_idle_log) {
+  write_file(path, line("a"));
+  support::faulty_calls calls;
+  begin();
+  EXPECT_EQ(next(), "a");
+  const int before = calls.count(support::call::read_at);
+  EXPECT_EQ(follower->next(300ms), std::nullopt);
+  EXPECT_LE(calls.count(support::call::read_at) - before, 2);
+}
+
+TEST_F(follow, is_not_woken_by_other_files_of_the_directory) {
+  write_file(path, line("a"));
+  support::faulty_calls calls;
+  begin();
+  EXPECT_EQ(next(), "a");
+  const int before = calls.count(support::call::read_at);
+  std::atomic<bool> done = false;
+  std::thread other([&] {
+    for (int i = 0; i < 200; ++i) append_to(dir / "other.jsonl", line("x"));
+    done = true;
+  });
+  EXPECT_EQ(follower->next(300ms), std::nullopt);
+  other.join();
+  EXPECT_LE(calls.count(support::call::read_at) - before, 2);
+}
+
+TEST_F(follow, stops_when_told_from_another_thread) {
+  begin();
+  std::thread other([&] { follower->stop(); });
+  EXPECT_EQ(follower->next(), std::nullopt);
+  other.join();
+  write_file(path, line("a"));
+  EXPECT_EQ(follower->next(), std::nullopt) << "and stays so";
+}
+
+TEST_F(follow, throws_what_the_system_says_when_the_file_cannot_be_read) {
+  write_file(path, line("a"));
+  support::faulty_calls calls;
+  begin();
+  calls.fail(support::call::read_at, EIO);
+  EXPECT_THROW((void)next(), annals::failure);
+  calls.heal();
+  EXPECT_EQ(next(), "a") << "and goes on when the cause is gone";
+}
+
+TEST_F(follow, refuses_a_directory) {
+  path = dir.path();
+  begin();
+  EXPECT_THROW((void)next(), annals::failure);
+}
+
+}  // namespace

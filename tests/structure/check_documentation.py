@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Checks that the documentation shows only what is built and run.
+
+Every fenced code block of README.md and docs/*.md in C++, CMake, shell or JSON must stand, word for word, in a file under
+examples/ (indentation of the whole block aside); examples/ is built and run by ctest. A block marked `text` shows output or a
+picture and is not checked. Links to files of the project must lead somewhere.
+"""
+import re
+import sys
+from pathlib import Path
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#]+)(?:#[^)]*)?\)")
+CHECKED = {"cpp", "cmake", "sh", "json", "c", "python"}
+
+
+def squeezed(text):
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return "\n".join(line for line in lines if line)
+
+
+def main(root):
+    examples = {p: squeezed(p.read_text()) for p in sorted((root / "examples").rglob("*")) if p.is_file()}
+    problems, blocks = [], 0
+    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+        where = page.relative_to(root)
+        text = page.read_text()
+        for language, body in FENCE.findall(text):
+            if language == "text":
+                continue
+            blocks += 1
+            first = body.strip().splitlines()[0] if body.strip() else ""
+            if language not in CHECKED:
+                problems.append(f"{where}: a block of language '{language}' ({first}); expected one of {', '.join(sorted(CHECKED))}, or text")
+            elif not any(squeezed(body) in content for content in examples.values()):
+                problems.append(f"{where}: this block stands in no file under examples/: {first}")
+        for target in LINK.findall(text):
+            if not (page.parent / target).exists():
+                problems.append(f"{where}: a link to {target}, which does not exist")
+    if blocks < 5:
+        problems.append(f"found {blocks} code blocks only; is {root} the project's folder?")
+    for problem in problems:
+        print(problem)
+    print(f"{blocks} code blocks checked")
+    return 1 if problems else 0
+
+
+sys.exit(main(Path(sys.argv[1])))

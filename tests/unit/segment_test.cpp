@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals;
+import annals.segment;
+
+namespace {
+
+using namespace annals::segment;
+
+const annals::time_point last_second_of_january = annals::parse_timestamp("2026-01-31T23:59:59Z")->time;
+
+TEST(segment_names, have_the_number_first_and_the_time_for_people) {
+  EXPECT_EQ(closed_path("logs/audit.jsonl", 42, last_second_of_january, false), "logs/audit-000042-20260131T235959Z.jsonl");
+  EXPECT_EQ(closed_path("audit.jsonl", 1234567, last_second_of_january, true), "audit-1234567-20260131T235959Z.jsonl.zst");
+  EXPECT_EQ(closed_path("/var/log/trail", 1, last_second_of_january, false), "/var/log/trail-000001-20260131T235959Z.jsonl");
+}
+
+TEST(segment_names, read_back_as_they_were_written) {
+  for (const std::uint64_t number : {std::uint64_t{1}, std::uint64_t{999999}, std::uint64_t{1000000}, UINT64_MAX}) {
+    for (const bool compressed : {false, true}) {
+      const auto read = parse_closed_name(closed_path("audit.jsonl", number, last_second_of_january, compressed), "audit");
+      ASSERT_TRUE(read);
+      EXPECT_EQ(read->number, number);
+      EXPECT_EQ(read->compressed, compressed);
+      EXPECT_EQ(read->first_event, "20260131T235959Z");
+    }
+  }
+}
+
+TEST(segment_names, are_told_from_all_others) {
+  for (const std::string_view name :
+       {"audit.jsonl", "audit.jsonl.ring", "audit-000000-20260131T235959Z.jsonl", "audit-42-20260131T235959Z.jsonl",
+        "audit-0000042-20260131T235959Z.jsonl", "audit-00004x-20260131T235959Z.jsonl", "audit-000042-20260131T235959.jsonl",
+        "audit-000042-20260131235959Z.jsonl", "audit-000042-20260131T235959Z.jsonl.gz",
+        "audit-000042-20260131T235959Z.jsonl.zst.tmp", "other-000042-20260131T235959Z.jsonl",
+        "audit-18446744073709551616-20260131T235959Z.jsonl", "audit-000042.jsonl", "", "audit--00042-20260131T235959Z.jsonl",
+        "xaudit-000042-20260131T235959Z.jsonl"}) {
+    EXPECT_EQ(parse_closed_name(name, "audit"), std::nullopt) << name;
+  }
+}
+
+TEST(closed_segments, come_in_the_order_of_their_numbers_whatever_their_times_say) {
+  const support::temp_directory dir;
+  for (const std::string_view name :
+       {"audit-000010-20250101T000000Z.jsonl", "audit-000002-20260101T000000Z.jsonl.zst",
+        "audit-1000000-20240101T000000Z.jsonl", "audit.jsonl", "notes.txt", "other-000003-20260101T000000Z.jsonl"}) {
+    support::write_file(dir / name, "");
+  }
+  const auto found = closed_segments(dir / "audit.jsonl");
+  ASSERT_TRUE(found);
+  std::vector<std::uint64_t> numbers;
+  for (const closed_segment& segment : *found) numbers.push_back(segment.number);
+  EXPECT_EQ(numbers, (std::vector<std::uint64_t>{2, 10, 1000000}));
+  EXPECT_EQ(found->front().path, dir / "audit-000002-20260101T000000Z.jsonl.zst");
+  EXPECT_EQ(*live_number(dir / "audit.jsonl"), 1000001U);
+}
+
+TEST(closed_segments, are_none_where_there_is_no_directory) {
+  const support::temp_directory dir;
+  EXPECT_TRUE(closed_segments(dir / "missing/audit.jsonl")->empty());
+  EXPECT_EQ(*live_number(dir / "missing/audit.jsonl"), 1U);
+}
+
+}  // namespace
