@@ -1,13 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # The CMake package of annals: find_package(annals CONFIG REQUIRED), then link annals::annals and `import annals;`.
+# Looks for no other package: the interfaces need nothing but the standard library.
+
+# What cannot work is refused here, in words, rather than by the generator or the compiler.
+set(annals_NOT_FOUND_MESSAGE)
 if(CMAKE_VERSION VERSION_LESS 3.28)
-  set(annals_FOUND FALSE)
   set(annals_NOT_FOUND_MESSAGE "importing C++20 modules needs CMake 3.28 or newer; this is ${CMAKE_VERSION}")
-  return()
-endif()
-if(NOT CMAKE_GENERATOR MATCHES "Ninja|Visual Studio")
-  set(annals_FOUND FALSE)
+elseif(NOT CMAKE_GENERATOR MATCHES "Ninja|Visual Studio")
   set(annals_NOT_FOUND_MESSAGE "CMake builds C++20 modules with the Ninja generators only: configure with -G Ninja, not ${CMAKE_GENERATOR}")
+elseif((CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19) OR
+       (CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 15))
+  string(CONCAT annals_NOT_FOUND_MESSAGE "importing annals needs clang 19 or newer, or GCC 15 or newer; this is "
+    "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}: configure with -DCMAKE_CXX_COMPILER=clang++-19, in a fresh build directory")
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND NOT CMAKE_CXX_COMPILER_CLANG_SCAN_DEPS)
+  set(annals_NOT_FOUND_MESSAGE "clang finds imports with clang-scan-deps, which is missing: install it (Debian: clang-tools-19)")
+endif()
+if(annals_NOT_FOUND_MESSAGE)
+  set(annals_FOUND FALSE)
   return()
 endif()
 
@@ -25,3 +34,14 @@ else()
 endif()
 set_property(TARGET annals::annals PROPERTY CXX_EXTENSIONS ${_annals_extensions})
 unset(_annals_extensions)
+
+# Nor are the warnings of the library's own build the consumer's business.
+set_property(TARGET annals::annals PROPERTY IMPORTED_CXX_MODULES_COMPILE_OPTIONS)
+
+# Before 3.28, CMake looked for imports only where it was told to (policy CMP0155), and a project that asks for less gets that.
+cmake_policy(GET CMP0155 _annals_scans)
+if(NOT _annals_scans STREQUAL "NEW" AND NOT CMAKE_CXX_SCAN_FOR_MODULES AND NOT annals_FIND_QUIETLY)
+  message(WARNING "annals: targets of this project are not scanned for imports, and will not find `import annals;`, since its "
+    "cmake_minimum_required() is below 3.28. Ask for 3.28, or set CMAKE_CXX_SCAN_FOR_MODULES to ON.")
+endif()
+unset(_annals_scans)

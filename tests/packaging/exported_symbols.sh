@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The internal modules of the library export nothing but their initializers, which importing code calls.
+# usage: exported_symbols.sh LIBRARY INTERNAL_MODULES     the latter an extended regular expression
+set -euo pipefail
+library=$1 internal=$2
+
+# Names without parameters: whose symbol it is, not what it is called with.
+symbols=$(nm -D --defined-only "$library" | cut -d ' ' -f 3 | c++filt | sed 's/(.*//')
+if ! grep -q 'annals::audit_logger@annals\.logger::sync' <<<"$symbols"; then
+  printf 'expected %s to export annals::audit_logger::sync, demangled with its module; is c++filt too old?\n' "$library" >&2
+  exit 1
+fi
+if ! grep -Eq "^initializer for module $internal\$" <<<"$symbols"; then
+  printf 'expected the initializers of modules %s in %s\n' "$internal" "$library" >&2
+  exit 1
+fi
+if grep -E "@$internal\\b" <<<"$symbols"; then
+  printf '%s exports the symbols above, which belong to modules that nobody can import\n' "$library" >&2
+  exit 1
+fi

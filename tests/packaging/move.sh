@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Puts an installed tree somewhere else, and makes sure that nothing in it knows where it was built or installed.
+# usage: move.sh PREFIX NEW_PREFIX SOURCE_DIRECTORY BUILD_DIRECTORY
+set -euo pipefail
+from=$1 to=$2 source=$3 build=$4
+
+rm -rf "$to"
+mkdir -p "$(dirname "$to")"
+cp -a "$from" "$to"
+
+# Debug information names sources and the build directory; the place of the installation is nowhere.
+if grep -rlF -e "$from" "$to"; then
+  printf 'the files above name the prefix they were installed to, %s\n' "$from" >&2
+  exit 1
+fi
+if grep -rIlF -e "$source" -e "$build" "$to"; then
+  printf 'the files above name the directory they were built in or from, %s or %s\n' "$build" "$source" >&2
+  exit 1
+fi
