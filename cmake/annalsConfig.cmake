@@ -35,9 +35,6 @@ endif()
 set_property(TARGET annals::annals PROPERTY CXX_EXTENSIONS ${_annals_extensions})
 unset(_annals_extensions)
 
-# Nor are the warnings of the library's own build the consumer's business.
-set_property(TARGET annals::annals PROPERTY IMPORTED_CXX_MODULES_COMPILE_OPTIONS)
-
 # Before 3.28, CMake looked for imports only where it was told to (policy CMP0155), and a project that asks for less gets that.
 cmake_policy(GET CMP0155 _annals_scans)
 if(NOT _annals_scans STREQUAL "NEW" AND NOT CMAKE_CXX_SCAN_FOR_MODULES AND NOT annals_FIND_QUIETLY)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <cmath>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -18,6 +19,17 @@ module annals.json;
 namespace annals::json {
 
 namespace {
+
+// A number as a double, where that is what its text says. An integer past 64 bits, or a number past the range of double, is
+// only exact as text. (The parser's own double may be off by a bit: Boost.JSON before 1.83 has no precise mode.)
+stored_value exact_number(std::string number) {
+  double value = 0;
+  const char* const end = number.data() + number.size();
+  const auto [read, status] = std::from_chars(number.data(), end, value);
+  const bool exact = status == std::errc() && read == end && number.find_first_of(".eE") != std::string::npos;
+  if (exact) return value;
+  return stored_json{std::move(number)};
+}
 
 // Builds an event from the parser's calls. Values directly in the line's object become the event's; whatever is nested
 // deeper goes through a rewriter, as text.
@@ -89,10 +101,7 @@ class event_builder {
     if (depth_ > 1) return nested_->on_double(value, part, ec);
     text_.append(part.data(), part.size());
     std::string number = std::exchange(text_, {});
-    if (depth_ == 0) return refuse(ec);
-    // An integer past 64 bits, or a number past the range of double: its text is all that is exact.
-    const bool exact = std::isfinite(value) && number.find_first_of(".eE") != std::string::npos;
-    return exact ? keep(value) : keep(stored_json{std::move(number)});
+    return depth_ == 1 ? keep(exact_number(std::move(number))) : refuse(ec);
   }
   bool on_bool(bool value, error_code& ec) {
     if (depth_ > 1) return nested_->on_bool(value, ec);

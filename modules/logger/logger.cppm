@@ -90,7 +90,7 @@ class audit_logger {
   const std::string& path() const noexcept;
 
  private:
-  struct state;
+  struct [[gnu::visibility("hidden")]] state;
 
   receipt record(std::string_view container, std::string_view action, const event_details& details) noexcept;
 

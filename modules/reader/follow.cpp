@@ -5,6 +5,7 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -29,13 +30,21 @@ constexpr std::size_t block_bytes = 64 * 1024;
 // notices within 100 ms.
 constexpr std::chrono::milliseconds grace{250};
 
+struct opened_file {
+  io::file file;
+  io::file_status identity;
+  std::chrono::nanoseconds seen{0};  // when; io::system_calls::uptime
+};
+
 }  // namespace
 
 struct follower::state {
   state(std::string log_path, const cursor& from, read_options read)
       : path(std::move(log_path)), options(std::move(read)), start(from), watch(path) {}
 
+  std::optional<opened_file> open_at_path() const;
   bool open();
+  void look_for_successor();
   std::uint64_t starting_offset(const io::file& opened, std::uint64_t bytes);
   std::optional<event> take_line();
   std::optional<event> decode(std::uint64_t at, std::string_view line);
@@ -61,7 +70,8 @@ struct follower::state {
   std::uint64_t dropped = 0;  // bytes of that line that were let go, since it is too long to be returned
   std::string mark;           // the last bytes before the end of the buffer in the file: still there, or rewritten?
   bool behind_line = false;   // offset lies behind a line whose newline was missing when it was returned
-  std::optional<std::chrono::nanoseconds> replaced;  // when another file was first seen at the path
+  std::optional<std::chrono::nanoseconds> moved;  // when file was first seen not to be at the path any more
+  std::deque<opened_file> successors;             // the files that stood at the path since, oldest first
 };
 
 void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string cause) const {
@@ -77,21 +87,28 @@ void follower::state::begin_at(std::uint64_t at) {
   behind_line = !mark.empty() && mark.back() != '\n';
 }
 
-// Opens what is at the path. False where nothing is.
-bool follower::state::open() {
-  if (!io::status_at(path).value()) return false;
+// Opens what is at the path; nothing where nothing is.
+std::optional<opened_file> follower::state::open_at_path() const {
+  if (!io::status_at(path).value()) return std::nullopt;
   auto opened = io::file::open(path, io::open_for::reading);
   if (!opened) {
-    if (!io::status_at(path).value()) return false;  // gone between the two looks
+    if (!io::status_at(path).value()) return std::nullopt;  // gone between the two looks
     throw failure(std::move(opened.error()));
   }
-  identity = opened->status().value();
+  const io::file_status status = opened->status().value();
+  return opened_file{std::move(*opened), status, io::calls().uptime()};
+}
+
+// Opens the first file. False where there is none yet.
+bool follower::state::open() {
+  auto opened = open_at_path();
+  if (!opened) return false;
   segment = segment::live_number(path).value();
-  const std::uint64_t at = starting_offset(*opened, identity.bytes);
-  file = std::move(*opened);
+  const std::uint64_t at = starting_offset(opened->file, opened->identity.bytes);
+  file = std::move(opened->file);
+  identity = opened->identity;
   begin_at(at);
   start.reset();
-  replaced.reset();
   return true;
 }
 
@@ -168,32 +185,44 @@ std::optional<event> follower::state::take_line() {
 // What is left when nobody writes to the file any more: a last line without its newline.
 std::optional<event> follower::state::finish() {
   const std::string_view rest = std::string_view(buffer).substr(head);
-  const std::uint64_t at = offset;
-  offset += dropped + rest.size();
-  if (dropped == 0 && rest.empty()) return std::nullopt;
-  if (dropped == 0) {
-    auto last = decode(at, rest);
-    head = buffer.size();
-    searched = 0;
-    return last;
+  if (dropped != 0) {
+    report(offset, dropped + rest.size(), "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
+  } else if (!rest.empty()) {
+    return decode(offset, rest);
   }
-  report(at, dropped + rest.size(), "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
   return std::nullopt;
 }
 
-// Goes over to the file that replaced ours, once ours has been quiet for the grace period. True when it did; `last` is an
-// event that the old one still had.
-bool follower::state::move_on(std::optional<event>& last) {
+// Keeps hold of what now stands at the path, so that it is not missed however soon it is replaced in its turn.
+void follower::state::look_for_successor() {
   const auto at_path = io::status_at(path).value();
-  if (!at_path || io::same_file(*at_path, identity)) {
-    replaced.reset();
-    return false;
+  if (at_path && io::same_file(*at_path, identity)) {
+    moved.reset();
+    return;
   }
-  const auto now = io::calls().uptime();
-  if (!replaced) replaced = now;
-  if (now - *replaced < grace) return false;
+  if (!moved) moved = io::calls().uptime();
+  const auto is_known = [this](const io::file_status& found) {
+    return std::any_of(successors.begin(), successors.end(),
+                       [&](const opened_file& s) { return io::same_file(found, s.identity); });
+  };
+  if (!at_path || is_known(*at_path)) return;
+  auto opened = open_at_path();
+  if (opened && !io::same_file(opened->identity, identity) && !is_known(opened->identity))
+    successors.push_back(std::move(*opened));
+}
+
+// Goes over to the file that replaced ours, once ours has had its grace period. True when it did; `last` is an event that the
+// old one still had.
+bool follower::state::move_on(std::optional<event>& last) {
+  look_for_successor();
+  if (successors.empty() || io::calls().uptime() - successors.front().seen < grace) return false;
   last = finish();
-  file.close();
+  file = std::move(successors.front().file);
+  identity = successors.front().identity;
+  successors.pop_front();
+  moved.reset();
+  segment = segment::live_number(path).value();
+  begin_at(0);
   return true;
 }
 
@@ -221,7 +250,9 @@ std::optional<event> follower::next(std::optional<std::chrono::milliseconds> tim
     std::optional<std::chrono::milliseconds> wait;
     if (timeout)
       wait = std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()), std::chrono::milliseconds(0));
-    if (s.replaced) wait = std::min(wait.value_or(grace), grace);
+    // Nobody tells of writes to a file that has left its place, or when the grace period is over.
+    const bool in_grace = s.moved && io::calls().uptime() - *s.moved < grace;
+    if (in_grace || !s.successors.empty()) wait = std::min(wait.value_or(grace), grace);
     if (auto failed = s.watch.wait(wait)) throw failure(std::move(*failed));
     waited_out = timeout && clock::now() >= deadline;
   }

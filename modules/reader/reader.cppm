@@ -80,7 +80,7 @@ class follower {
   void stop() noexcept;
 
  private:
-  struct state;
+  struct [[gnu::visibility("hidden")]] state;
   explicit follower(std::unique_ptr<state> made) noexcept;
   friend follower follow(const std::string&, const cursor&, read_options);
 

@@ -171,7 +171,7 @@ TEST(log_event, refuses_an_invalid_event_and_writes_nothing_of_it) {
 TEST(log_event, refuses_a_line_over_the_limit_and_never_cuts_one) {
   const support::temp_directory dir;
   annals::audit_logger log({.path = dir / "audit.jsonl", .max_line_bytes = 200, .on_error = [](const annals::error&) {}});
-  const std::size_t frame = 82;  // of a line with an empty detail, newline included
+  const std::size_t frame = 83;  // of a line with an empty detail, newline included
   EXPECT_TRUE(log_at_noon(log, {.detail = std::string(200 - frame, 'x')}));
   EXPECT_EQ(content_of(dir / "audit.jsonl").size(), 200U);
   const annals::receipt made = log_at_noon(log, {.detail = std::string(201 - frame, 'x')});
