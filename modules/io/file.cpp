@@ -103,18 +103,6 @@ result<file> file::open(const std::string& path, open_for purpose, unsigned mode
   return opened;
 }
 
-int file::append(std::string_view bytes, std::size_t& appended) noexcept {
-  appended = 0;
-  while (appended < bytes.size()) {
-    const std::int64_t wrote = calls().write(fd_, bytes.data() + appended, bytes.size() - appended);
-    if (wrote == -EINTR) continue;
-    if (wrote < 0) return static_cast<int>(wrote);
-    if (wrote == 0) return -EIO;  // write(2) of more than nothing that writes nothing: do not spin on it
-    appended += static_cast<std::size_t>(wrote);
-  }
-  return 0;
-}
-
 result<std::size_t> file::read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
   std::size_t done = 0;
   while (done < count) {

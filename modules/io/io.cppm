@@ -6,6 +6,8 @@
 // the third write fail. `file`, `change_watch` and the functions below are what the other modules use; their errors name
 // what was attempted, the file, and what the system said.
 module;
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -60,7 +62,12 @@ class system_calls {
   virtual std::chrono::nanoseconds uptime() noexcept;  // CLOCK_MONOTONIC_COARSE: a few ns to read, a few ms exact
 };
 
-system_calls& calls() noexcept;
+namespace detail {
+extern std::atomic<system_calls*> current;
+}
+inline system_calls& calls() noexcept {
+  return *detail::current.load(std::memory_order_acquire);
+}
 
 // Replaces the system calls of the whole process while it lives. For tests; not to be nested, begun or ended while another
 // thread is inside the library.
@@ -95,8 +102,17 @@ class file {
   const std::string& path() const noexcept { return path_; }
 
   // Appends all bytes, however often the system interrupts or shortens the write. On an error some of the bytes may be in
-  // the file: `appended` says how many. Returns 0 or -errno; costs one system call when nothing goes wrong.
-  int append(std::string_view bytes, std::size_t& appended) noexcept;
+  // the file: `appended` says how many. Returns 0 or -errno; one system call when nothing goes wrong. `bytes` is not empty.
+  inline int append(std::string_view bytes, std::size_t& appended) noexcept {
+    appended = 0;
+    do {
+      const std::int64_t wrote = calls().write(fd_, bytes.data() + appended, bytes.size() - appended);
+      if (wrote == 0) return -EIO;  // write(2) that neither writes nor fails: do not spin on it
+      if (wrote > 0) appended += static_cast<std::size_t>(wrote);
+      if (wrote < 0 && wrote != -EINTR) return static_cast<int>(wrote);
+    } while (appended < bytes.size());
+    return 0;
+  }
 
   // Reads up to `count` bytes at `offset`; fewer only at the end of the file. Returns the count, or an error.
   result<std::size_t> read_at(char* bytes, std::size_t count, std::uint64_t offset) const;

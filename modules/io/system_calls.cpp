@@ -51,9 +51,10 @@ int open_flags(open_for purpose) noexcept {
 }
 
 system_calls kernel;
-std::atomic<system_calls*> current = &kernel;
 
 }  // namespace
+
+std::atomic<system_calls*> detail::current = &kernel;
 
 system_calls::~system_calls() = default;
 
@@ -124,16 +125,12 @@ std::chrono::nanoseconds system_calls::uptime() noexcept {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-system_calls& calls() noexcept {
-  return *current.load(std::memory_order_acquire);
-}
-
 calls_override::calls_override(system_calls& replacement) noexcept {
-  current.store(&replacement, std::memory_order_release);
+  detail::current.store(&replacement, std::memory_order_release);
 }
 
 calls_override::~calls_override() {
-  current.store(&kernel, std::memory_order_release);
+  detail::current.store(&kernel, std::memory_order_release);
 }
 
 }  // namespace annals::io

@@ -24,6 +24,22 @@ class text_output {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
+  // The first `bytes` of the 8 at `word`. May write all 8: there is room, since 8 bytes of input never make fewer of output.
+  void put_of_word(const char* word, std::size_t bytes) noexcept {
+    std::memcpy(at_, word, 8);
+    at_ += bytes;
+  }
+  // `bytes` < 8; writes no more than that.
+  void put_rest(const char* text, std::size_t bytes) noexcept {
+    const auto copy = [&](std::size_t n) noexcept {
+      std::memcpy(at_, text, n);
+      at_ += n;
+      text += n;
+    };
+    if ((bytes & 4) != 0) copy(4);
+    if ((bytes & 2) != 0) copy(2);
+    if ((bytes & 1) != 0) copy(1);
+  }
   char* at() const noexcept { return at_; }
 
  private:
@@ -34,6 +50,8 @@ class size_output {
  public:
   void put(char) noexcept { ++bytes_; }
   void put(std::string_view text) noexcept { bytes_ += text.size(); }
+  void put_of_word(const char*, std::size_t bytes) noexcept { bytes_ += bytes; }
+  void put_rest(const char*, std::size_t bytes) noexcept { bytes_ += bytes; }
   std::size_t bytes() const noexcept { return bytes_; }
 
  private:
@@ -45,6 +63,8 @@ class string_output {
   explicit string_output(std::string& out) noexcept : out_(&out) {}
   void put(char c) { out_->push_back(c); }
   void put(std::string_view text) { out_->append(text); }
+  void put_of_word(const char* word, std::size_t bytes) { out_->append(word, bytes); }
+  void put_rest(const char* text, std::size_t bytes) { out_->append(text, bytes); }
 
  private:
   std::string* out_;
@@ -137,6 +157,15 @@ inline std::uint64_t load_word(const char* at) noexcept {  // the first byte in 
   return word;
 }
 
+// The `bytes` < 8 at `at` as the low bytes of a word, zeros above. Where the string they end is long enough, from one load.
+inline std::uint64_t load_rest(const char* begin, const char* at, std::size_t bytes) noexcept {
+  const std::size_t missing = word_bytes - bytes;
+  if (static_cast<std::size_t>(at - begin) >= missing) return load_word(at - missing) >> (8 * missing);
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < bytes; ++i) word |= std::uint64_t{static_cast<std::uint8_t>(at[i])} << (8 * i);
+  return word;
+}
+
 // The number of leading bytes of `word` that stand for themselves. Each test sets the top bit of every byte it is after; a
 // borrow may also set it in bytes above a true hit, never below one, and only the lowest is asked for.
 inline std::size_t plain_bytes(std::uint64_t word) noexcept {
@@ -157,23 +186,25 @@ inline std::size_t plain_bytes(std::uint64_t word) noexcept {
 // than one.
 template <class Output>
 void put_escaped(Output& out, std::string_view text) {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (at != end) {
-    const char* const run = at;
-    bool plain = true;
-    while (plain && static_cast<std::size_t>(end - at) >= detail::word_bytes) {
-      const std::size_t bytes = detail::plain_bytes(detail::load_word(at));
-      at += bytes;
-      plain = bytes == detail::word_bytes;
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const char* at = begin;
+  for (;;) {
+    std::size_t plain = detail::word_bytes;
+    while (plain == detail::word_bytes && static_cast<std::size_t>(end - at) >= detail::word_bytes) {
+      plain = detail::plain_bytes(detail::load_word(at));
+      out.put_of_word(at, plain);
+      at += plain;
     }
-    while (plain && at != end) {
-      const auto c = static_cast<std::uint8_t>(*at);
-      plain = c < 0x80 && detail::escapes[c].bytes == 0;
-      if (plain) ++at;
+    const auto left = static_cast<std::size_t>(end - at);
+    if (left == 0) return;
+    if (plain == detail::word_bytes) {
+      plain = detail::plain_bytes(detail::load_rest(begin, at, left));  // the zeros above are not plain
+      out.put_rest(at, plain);
+      at += plain;
+      if (plain == left) return;
     }
-    out.put(std::string_view(run, static_cast<std::size_t>(at - run)));
-    while (!plain && at != end) {  // escapes come in groups: do not try whole words between them
+    do {  // what needs escaping comes in groups: do not try whole words between
       const auto c = static_cast<std::uint8_t>(*at);
       if (c >= 0x80) {
         at = detail::put_non_ascii(out, at, end);
@@ -181,9 +212,9 @@ void put_escaped(Output& out, std::string_view text) {
         out.put(detail::escapes[c].view());
         ++at;
       } else {
-        plain = true;
+        break;
       }
-    }
+    } while (at != end);
   }
 }
 

@@ -125,11 +125,12 @@ struct audit_logger::state {
     sink->set_notice_handler([this](const error& what) { pending_notices.push_back(what); });
   }
 
-  receipt append(std::string_view line) noexcept;
-  receipt append_long(const json::line_parts& parts) noexcept;
+  receipt append(std::string_view line, time_point now) noexcept;
+  receipt append_long(const json::line_parts& parts, time_point now) noexcept;
   receipt refuse(error cause) noexcept;
   template <class Call>
   std::shared_ptr<const error> with_sink(Call&& call) noexcept;
+  void unlock_and_report(const error* cause) noexcept;
 
   logger_options options;              // never changed once the constructor is done
   std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the five below
@@ -145,57 +146,62 @@ struct audit_logger::state {
   std::vector<char> long_line;
 };
 
-// Runs `call` with the sink to itself; whatever it throws becomes an error. Then, without the lock, reports.
-template <class Call>
-std::shared_ptr<const error> audit_logger::state::with_sink(Call&& call) noexcept {
-  std::shared_ptr<const error> cause;
-  std::vector<error> heard;
-  {
-    const std::lock_guard lock(sink_mutex);
-    try {
-      call();
-    } catch (const failure& thrown) {
-      cause = std::shared_ptr<const error>(out_of_memory);
-      try {
-        cause = std::make_shared<const error>(thrown.cause());
-      } catch (...) {
-      }
-    } catch (const std::bad_alloc&) {
-      cause = out_of_memory;
-    } catch (const std::exception& thrown) {
-      try {
-        cause = std::make_shared<const error>(error{errc::sink_failed, 0, std::string("the sink failed: ") + thrown.what()});
-      } catch (...) {
-        cause = out_of_memory;
-      }
-    } catch (...) {
-      cause = out_of_memory;
-      try {
-        cause =
-            std::make_shared<const error>(error{errc::sink_failed, 0, "the sink threw something that is no std::exception"});
-      } catch (...) {
-      }
-    }
-    if (!pending_notices.empty()) [[unlikely]] {
-      heard = std::exchange(pending_notices, {});
-      notices.add(heard.size());
-    }
+// The exception being handled, as an error.
+std::shared_ptr<const error> current_error() noexcept try {
+  try {
+    throw;
+  } catch (const failure& thrown) {
+    return std::make_shared<const error>(thrown.cause());
+  } catch (const std::bad_alloc&) {
+    return out_of_memory;
+  } catch (const std::exception& thrown) {
+    return std::make_shared<const error>(error{errc::sink_failed, 0, std::string("the sink failed: ") + thrown.what()});
+  } catch (...) {
+    return std::make_shared<const error>(
+        error{errc::sink_failed, 0, "the sink failed: it threw something that is no std::exception"});
   }
-  for (const error& what : heard) reports.report(what);
-  if (cause) reports.report(*cause);
+} catch (...) {
+  return out_of_memory;
+}
+
+// Runs `call` with the sink to itself; whatever it throws becomes an error. What there is to report is reported without the
+// lock. Inlined: the way from log_event to write(2) has few calls, since returning through many from a system call is slow.
+template <class Call>
+[[gnu::always_inline]] inline std::shared_ptr<const error> audit_logger::state::with_sink(Call&& call) noexcept {
+  std::shared_ptr<const error> cause;
+  sink_mutex.lock();
+  try {
+    call();
+  } catch (...) {
+    cause = current_error();
+  }
+  if (pending_notices.empty() && !cause) [[likely]] {
+    sink_mutex.unlock();
+  } else {
+    unlock_and_report(cause.get());
+  }
   return cause;
 }
 
-receipt audit_logger::state::append(std::string_view line) noexcept {
+void audit_logger::state::unlock_and_report(const error* cause) noexcept {
+  const std::vector<error> heard = std::exchange(pending_notices, {});
+  notices.add(heard.size());
+  sink_mutex.unlock();
+  for (const error& what : heard) reports.report(what);
+  if (cause != nullptr) reports.report(*cause);
+}
+
+[[gnu::always_inline]] inline receipt audit_logger::state::append(std::string_view line, time_point now) noexcept {
   std::uint64_t sequence = 0;
   auto cause = with_sink([&] {
     const std::uint64_t next = accepted.get() + 1;
-    sink->write({line, 1, next});
+    sink->write({line, 1, next, now});
     sequence = next;
     accepted.add(1);
     bytes.add(line.size());
   });
-  if (!cause) return receipt(sequence);
+  if (!cause) [[likely]]
+    return receipt(sequence);
   failed.fetch_add(1, std::memory_order_relaxed);
   return receipt(std::move(cause));
 }
@@ -208,7 +214,7 @@ receipt audit_logger::state::refuse(error cause) noexcept try {
   return receipt(out_of_memory);
 }
 
-receipt audit_logger::state::append_long(const json::line_parts& parts) noexcept try {
+receipt audit_logger::state::append_long(const json::line_parts& parts, time_point now) noexcept try {
   const auto too_long = [this](std::size_t found) {
     return refuse({errc::line_too_long, 0,
                    "cannot log the event to '" + options.path + "': its line has " + std::to_string(found) +
@@ -222,12 +228,12 @@ receipt audit_logger::state::append_long(const json::line_parts& parts) noexcept
   if (*exact <= stack_line_bytes) {
     char line[stack_line_bytes];
     const auto encoded = json::encode_line(parts, line);
-    return encoded ? append({line, *encoded}) : refuse(encoded.error());
+    return encoded ? append({line, *encoded}, now) : refuse(encoded.error());
   }
   const std::lock_guard lock(long_line_mutex);
   if (long_line.size() < *exact) long_line.resize(*exact);
   const auto encoded = json::encode_line(parts, long_line.data());
-  receipt made = encoded ? append({long_line.data(), *encoded}) : refuse(encoded.error());
+  receipt made = encoded ? append({long_line.data(), *encoded}, now) : refuse(encoded.error());
   if (long_line.size() > kept_line_bytes) std::vector<char>().swap(long_line);
   return made;
 } catch (...) {
@@ -243,18 +249,19 @@ audit_logger::~audit_logger() = default;
 
 receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
   char ts[timestamp_bytes_max];
-  const timestamp time = details.ts ? *details.ts : timestamp{io::calls().now(), state_->options.timestamps};
+  const time_point now = io::calls().now();
+  const timestamp time = details.ts ? *details.ts : timestamp{now, state_->options.timestamps};
   const std::size_t ts_bytes = format_timestamp(time, ts);
   if (ts_bytes == 0) {
     return state_->refuse({errc::invalid_time, 0, "cannot log the event: its time lies outside the years 0000 to 9999"});
   }
   const json::line_parts parts = {{ts, ts_bytes}, container, action, details};
-  if (json::line_bytes_bound(parts) > stack_line_bytes) return state_->append_long(parts);
+  if (json::line_bytes_bound(parts) > stack_line_bytes) return state_->append_long(parts, now);
   char line[stack_line_bytes];
   const auto encoded = json::encode_line(parts, line);
   if (!encoded) return state_->refuse(encoded.error());
-  if (*encoded > state_->options.max_line_bytes) return state_->append_long(parts);  // which refuses it
-  return state_->append({line, *encoded});
+  if (*encoded > state_->options.max_line_bytes) return state_->append_long(parts, now);  // which refuses it
+  return state_->append({line, *encoded}, now);
 } catch (...) {
   state_->failed.fetch_add(1, std::memory_order_relaxed);
   state_->reports.report(*out_of_memory);

@@ -21,6 +21,7 @@ struct batch {
   std::string_view lines;
   std::size_t count = 0;             // how many lines; at least one
   std::uint64_t first_sequence = 0;  // of the first line; the others follow without a hole
+  time_point now = {};               // the system's clock when the batch was made; it may step back
 };
 
 // What a sink throws when it fails. Any other exception is treated alike, as errc::sink_failed.

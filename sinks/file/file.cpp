@@ -40,29 +40,30 @@ file_sink::file_sink(std::string path, unsigned mode) : path_(std::move(path)), 
 file_sink::~file_sink() = default;
 
 void file_sink::write(const batch& lines) {
-  if (!file_.is_open()) {
-    open();
-  } else if (io::calls().uptime() - looked_ >= check_interval) {
-    look_at_path();
+  if (!file_.is_open()) [[unlikely]] {
+    open(lines.now);
+  } else if (lines.now - looked_ >= check_interval || lines.now < looked_) [[unlikely]] {
+    look_at_path(lines.now);
   }
-  if (torn_) end_torn_tail();
+  if (torn_) [[unlikely]]
+    end_torn_tail();
   std::size_t appended = 0;
   const int failed = file_.append(lines.lines, appended);
   if (appended != 0) unsynced_ = true;
-  if (failed != 0) {
+  if (failed != 0) [[unlikely]] {
     torn_ = appended != 0;
     throw sink_error(io::system_error("append to", path_, failed));
   }
   lines_since_look_ += lines.count;
 }
 
-void file_sink::open() {
+void file_sink::open(time_point now) {
   io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_));
   const io::file_status identity = or_throw(opened.status());
   if (!io::same_file(identity, identity_)) suspect_.reset();
   file_ = std::move(opened);
   identity_ = identity;
-  looked_ = io::calls().uptime();
+  looked_ = now;
   lines_since_look_ = 0;
   unsynced_ = false;
   directory_unsynced_ = true;
@@ -70,16 +71,16 @@ void file_sink::open() {
 }
 
 // Is the file that we hold still the one at the path? If not, go on with the one that is, or a new one.
-void file_sink::look_at_path() {
+void file_sink::look_at_path(time_point now) {
   const auto at_path = io::status_at(path_);
   const auto held = file_.status();
   if (!at_path || !held) {  // we cannot tell; what we hold is a file all the same
-    looked_ = io::calls().uptime();
+    looked_ = now;
     notice(!at_path ? at_path.error() : held.error());
     return;
   }
   if (*at_path && io::same_file(**at_path, identity_)) {
-    looked_ = io::calls().uptime();
+    looked_ = now;
     lines_since_look_ = 0;
     return;
   }
@@ -91,7 +92,7 @@ void file_sink::look_at_path() {
                        "'" + path_ + "' " + what + "; logging goes on in the file at that path, made anew if missing"};
   retire(removed ? &cause : nullptr);
   notice(cause);
-  open();
+  open(now);
 }
 
 // Ends an incomplete last line, so that nothing is glued to it.

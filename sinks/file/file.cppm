@@ -31,16 +31,16 @@ class file_sink final : public sink {
   annals::position position() override;
 
  private:
-  void open();
-  void look_at_path();
+  void open(time_point now);
+  void look_at_path(time_point now);
   void end_torn_tail();
   void retire(const error* removed);
 
   std::string path_;
   unsigned mode_;
   io::file file_;
-  io::file_status identity_;            // of file_, when it was opened
-  std::chrono::nanoseconds looked_{0};  // when the path was last seen to be file_; io::system_calls::uptime
+  io::file_status identity_;  // of file_, when it was opened
+  time_point looked_ = {};    // when the path was last seen to be file_; batch::now
   std::uint64_t lines_since_look_ = 0;
   bool torn_ = false;                     // a write of ours failed half-way
   bool unsynced_ = false;                 // file_ holds bytes no sync has covered

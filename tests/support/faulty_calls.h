@@ -101,7 +101,7 @@ class faulty_calls : public annals::io::system_calls {
   }
   annals::time_point now() noexcept override {
     const std::lock_guard lock(mutex_);
-    return now_ ? *now_ : system_calls::now();
+    return (now_ ? *now_ : system_calls::now()) + std::chrono::duration_cast<std::chrono::microseconds>(advanced_);
   }
   std::chrono::nanoseconds uptime() noexcept override {
     const std::lock_guard lock(mutex_);
