@@ -142,6 +142,10 @@ std::optional<error> sync_directory(const std::string& path);
 // The names in a directory, in no order; an empty list where there is no such directory.
 result<std::vector<std::string>> list_directory(const std::string& path);
 
+// Has these called around every fork(2) of the process from now on, as pthread_atfork(3) does: `prepare` before, in the
+// forking thread, the others after, in parent and child. 0 or -errno.
+int at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept;
+
 // --- waiting for changes ----------------------------------------------------------------------------------------------------
 
 // Waits until something happens at a path: a file there is written, created, renamed, removed. Uses inotify(7) on the

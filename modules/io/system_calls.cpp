@@ -2,6 +2,7 @@
 module;
 #include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -123,6 +124,10 @@ std::chrono::nanoseconds system_calls::uptime() noexcept {
   timespec time;
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+int at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {
+  return -::pthread_atfork(prepare, parent, child);
 }
 
 calls_override::calls_override(system_calls& replacement) noexcept {

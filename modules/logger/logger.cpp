@@ -48,6 +48,8 @@ class error_reports {
  public:
   explicit error_reports(std::function<void(const error&)> handler) : handler_(std::move(handler)) {}
 
+  std::mutex& mutex() noexcept { return mutex_; }
+
   void report(const error& what) noexcept try {
     std::uint64_t unheard = 0;
     {
@@ -118,12 +120,59 @@ const std::shared_ptr<const error> out_of_memory =
 
 }  // namespace
 
+// A child of fork(2) has one thread, and a lock that another thread held stays locked in it for ever. So the forking thread
+// holds the locks of all loggers itself meanwhile, and both processes find them free.
+class fork_guard {
+ public:
+  using lockable = std::array<std::mutex*, 3>;  // of one logger; never held together by anybody else
+
+  static fork_guard& instance() {
+    static fork_guard* const guard = new fork_guard;  // never destroyed: a logger may outlive every static
+    return *guard;
+  }
+  void add(const lockable& locks) {
+    const std::lock_guard lock(mutex_);
+    all_.push_back(locks);
+  }
+  void remove(const lockable& locks) noexcept {
+    const std::lock_guard lock(mutex_);
+    std::erase(all_, locks);
+  }
+
+ private:
+  fork_guard() { (void)io::at_fork(prepare, release, release); }
+
+  static void prepare() {
+    fork_guard& guard = instance();
+    guard.mutex_.lock();
+    for (const lockable& locks : guard.all_) {
+      for (std::mutex* const one : locks) one->lock();
+    }
+  }
+  static void release() {
+    fork_guard& guard = instance();
+    for (const lockable& locks : guard.all_) {
+      for (std::mutex* const one : locks) one->unlock();
+    }
+    guard.mutex_.unlock();
+  }
+
+  std::mutex mutex_;
+  std::vector<lockable> all_;
+};
+
 struct audit_logger::state {
   explicit state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
     sink = std::move(options.sink);
     if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
     sink->set_notice_handler([this](const error& what) { pending_notices.push_back(what); });
+    fork_guard::instance().add(locks());
   }
+  ~state() { fork_guard::instance().remove(locks()); }
+  state(const state&) = delete;
+  state& operator=(const state&) = delete;
+
+  fork_guard::lockable locks() noexcept { return {&sink_mutex, &long_line_mutex, &reports.mutex()}; }
 
   receipt append(std::string_view line, time_point now) noexcept;
   receipt append_long(const json::line_parts& parts, time_point now) noexcept;
@@ -142,6 +191,11 @@ struct audit_logger::state {
   std::atomic<std::uint64_t> failed = 0;
   error_reports reports;
 
+  // Takes the buffer for long lines, or gives one back to be used again.
+  std::vector<char> exchange_long_line(std::vector<char> other) noexcept {
+    const std::lock_guard lock(long_line_mutex);
+    return std::exchange(long_line, std::move(other));
+  }
   std::mutex long_line_mutex;
   std::vector<char> long_line;
 };
@@ -230,11 +284,11 @@ receipt audit_logger::state::append_long(const json::line_parts& parts, time_poi
     const auto encoded = json::encode_line(parts, line);
     return encoded ? append({line, *encoded}, now) : refuse(encoded.error());
   }
-  const std::lock_guard lock(long_line_mutex);
-  if (long_line.size() < *exact) long_line.resize(*exact);
-  const auto encoded = json::encode_line(parts, long_line.data());
-  receipt made = encoded ? append({long_line.data(), *encoded}, now) : refuse(encoded.error());
-  if (long_line.size() > kept_line_bytes) std::vector<char>().swap(long_line);
+  std::vector<char> line = exchange_long_line({});
+  if (line.size() < *exact) line.resize(*exact);
+  const auto encoded = json::encode_line(parts, line.data());
+  receipt made = encoded ? append({line.data(), *encoded}, now) : refuse(encoded.error());
+  if (line.size() <= kept_line_bytes) (void)exchange_long_line(std::move(line));
   return made;
 } catch (...) {
   failed.fetch_add(1, std::memory_order_relaxed);

@@ -4,7 +4,7 @@
 //
 // A logger owns one sink and calls it like this: never two functions at a time, whichever threads log; batches in the order
 // of their sequence numbers; the destructor last, after everything accepted has been written. A sink therefore needs no
-// lock. Its calls run on the threads that log, so whatever it waits for, they wait for.
+// lock. Its calls run on the threads that log, so whatever it waits for, they wait for. It must not fork within a call.
 module;
 #include <cstddef>
 #include <cstdint>

@@ -68,6 +68,22 @@ TEST(error_handler, may_throw_and_may_log) {
   EXPECT_TRUE(log.log_event("web", "x"));
 }
 
+TEST(error_handler, may_log_a_long_line_when_a_long_line_failed) {
+  const support::temp_directory dir;
+  support::faulty_calls calls;
+  const std::string detail(100'000, 'x');
+  int heard = 0;
+  annals::audit_logger* self = nullptr;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .on_error = [&](const annals::error&) {
+                              ++heard;
+                              EXPECT_FALSE(self->log_event("web", "from the handler", {.detail = detail}));
+                            }});
+  self = &log;
+  calls.fail(call::open, EACCES);
+  EXPECT_FALSE(log.log_event("web", "x", {.detail = detail}));
+  EXPECT_EQ(heard, 1);
+}
+
 TEST(error_handler, is_standard_error_when_there_is_none) {
   const support::temp_directory dir;
   support::faulty_calls calls;

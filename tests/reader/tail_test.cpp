@@ -158,8 +158,9 @@ TEST(tail_log, passes_over_a_line_longer_than_any_may_be) {
 
 TEST(tail_log, reads_the_longest_line_that_can_be_written) {
   const support::temp_directory dir;
-  annals::audit_logger log(
-      {.path = dir / "audit.jsonl", .max_line_bytes = annals::limits::line_bytes_ceiling, .on_error = [](const annals::error&) {}});
+  annals::audit_logger log({.path = dir / "audit.jsonl",
+                            .max_line_bytes = annals::limits::line_bytes_ceiling,
+                            .on_error = [](const annals::error&) {}});
   const std::string detail(annals::limits::line_bytes_ceiling - 83, 'x');
   EXPECT_TRUE(log.log_event("web", "denied", {.detail = detail}));
   EXPECT_FALSE(log.log_event("web", "denied", {.detail = detail + "x"}));

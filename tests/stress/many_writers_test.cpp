@@ -29,7 +29,7 @@ annals::receipt log_numbered(annals::audit_logger& log, int writer, int number) 
 }
 
 // Every writer's events are there, each once and in its order, and nothing else is.
-void expect_all(const std::string& path, int writers) {
+void expect_all(const std::string& path, int writers, int events_of_each = events_each) {
   annals::follower log =
       annals::follow(path, {}, {.on_damage = [](const annals::damage& d) { ADD_FAILURE() << d.offset << ": " << d.cause; }});
   std::vector<std::int64_t> next(static_cast<std::size_t>(writers), 0);
@@ -42,7 +42,7 @@ void expect_all(const std::string& path, int writers) {
     ASSERT_EQ(e->detail->size(), static_cast<std::size_t>(number % 300));
     ++count;
   }
-  EXPECT_EQ(count, std::int64_t{writers} * events_each);
+  EXPECT_EQ(count, std::int64_t{writers} * events_of_each);
 }
 
 TEST(many_writers, sixteen_threads) {
@@ -83,6 +83,40 @@ TEST(many_writers, eight_processes) {
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
   }
   expect_all(dir / "audit.jsonl", processes_count);
+}
+
+// A child inherits the logger while other threads are in the middle of using it. It must neither hang nor log anything twice.
+TEST(many_writers, children_forked_while_threads_log) {
+  constexpr int threads_count = 3;
+  constexpr int children_count = 40;
+  constexpr int events = 2000;
+  const support::temp_directory dir;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .on_error = [](const annals::error&) {}});
+  std::vector<std::thread> threads;
+  for (int t = 0; t < threads_count; ++t) {
+    threads.emplace_back([&log, t] {
+      for (int i = 0; i < events; ++i) ASSERT_TRUE(log_numbered(log, t, i));
+    });
+  }
+  std::vector<pid_t> children;
+  for (int c = 0; c < children_count; ++c) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(60);  // a child that hangs is killed, and seen
+      bool good = true;
+      for (int i = 0; i < events; ++i) good = good && log_numbered(log, threads_count + c, i);
+      ::_exit(good ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+  }
+  expect_all(dir / "audit.jsonl", threads_count + children_count, events);
 }
 
 }  // namespace
