@@ -126,10 +126,8 @@ class fork_guard {
  public:
   using lockable = std::array<std::mutex*, 3>;  // of one logger; never held together by anybody else
 
-  static fork_guard& instance() {
-    static fork_guard* const guard = new fork_guard;  // never destroyed: a logger may outlive every static
-    return *guard;
-  }
+  static fork_guard& instance;
+
   void add(const lockable& locks) {
     const std::lock_guard lock(mutex_);
     all_.push_back(locks);
@@ -143,32 +141,33 @@ class fork_guard {
   fork_guard() { (void)io::at_fork(prepare, release, release); }
 
   static void prepare() {
-    fork_guard& guard = instance();
-    guard.mutex_.lock();
-    for (const lockable& locks : guard.all_) {
+    instance.mutex_.lock();
+    for (const lockable& locks : instance.all_) {
       for (std::mutex* const one : locks) one->lock();
     }
   }
   static void release() {
-    fork_guard& guard = instance();
-    for (const lockable& locks : guard.all_) {
+    for (const lockable& locks : instance.all_) {
       for (std::mutex* const one : locks) one->unlock();
     }
-    guard.mutex_.unlock();
+    instance.mutex_.unlock();
   }
 
   std::mutex mutex_;
   std::vector<lockable> all_;
 };
 
+// Made when the library is loaded, so that no fork finds it half made; never destroyed, so that a logger may outlive it.
+fork_guard& fork_guard::instance = *new fork_guard;
+
 struct audit_logger::state {
   explicit state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
     sink = std::move(options.sink);
     if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
     sink->set_notice_handler([this](const error& what) { pending_notices.push_back(what); });
-    fork_guard::instance().add(locks());
+    fork_guard::instance.add(locks());
   }
-  ~state() { fork_guard::instance().remove(locks()); }
+  ~state() { fork_guard::instance.remove(locks()); }
   state(const state&) = delete;
   state& operator=(const state&) = delete;
 

@@ -19,10 +19,10 @@ import annals;
 namespace {
 
 constexpr int events_each = 50'000;
+const std::string filler(300, 'x');
 
 // Each writer numbers its events; the length of the details varies so that lines end at every place of a page.
 annals::receipt log_numbered(annals::audit_logger& log, int writer, int number) {
-  static const std::string filler(300, 'x');
   return log.log_event("writer", "numbered",
                        {.detail = std::string_view(filler).substr(0, static_cast<std::size_t>(number % 300)),
                         .fields = {{"writer", writer}, {"number", number}}});
