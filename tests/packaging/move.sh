@@ -9,12 +9,15 @@ rm -rf "$to"
 mkdir -p "$(dirname "$to")"
 cp -a "$from" "$to"
 
+# A path as a pattern; not where it is the end of a longer one (a source tree in /annals, and lib/cmake/annals).
+pattern() { printf '(^|[^[:alnum:]_./}-])%s(/|[^[:alnum:]_.-]|$)' "$(sed 's/[][\.*^$()+?{}|]/\\&/g' <<<"$1")"; }
+
 # Debug information names sources and the build directory; the place of the installation is nowhere.
-if grep -rlF -e "$from" "$to"; then
+if grep -rlaE -e "$(pattern "$from")" "$to"; then
   printf 'the files above name the prefix they were installed to, %s\n' "$from" >&2
   exit 1
 fi
-if grep -rIlF -e "$source" -e "$build" "$to"; then
+if grep -rIlE -e "$(pattern "$source")" -e "$(pattern "$build")" "$to"; then
   printf 'the files above name the directory they were built in or from, %s or %s\n' "$build" "$source" >&2
   exit 1
 fi
