@@ -10,6 +10,7 @@ mkdir -p "$(dirname "$to")"
 cp -a "$from" "$to"
 
 # A path as a pattern; not where it is the end of a longer one (a source tree in /annals, and lib/cmake/annals).
+# shellcheck disable=SC2001,SC2016  # the characters to escape are a set, and $ is one of them
 pattern() { printf '(^|[^[:alnum:]_./}-])%s(/|[^[:alnum:]_.-]|$)' "$(sed 's/[][\.*^$()+?{}|]/\\&/g' <<<"$1")"; }
 
 # Debug information names sources and the build directory; the place of the installation is nowhere.
