@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Events as aligned columns. Included after `import annals;`.
+// Events as aligned columns. Included after `import annals;`, and so includes nothing itself: <array>, <cstddef> and <string>
+// come before the import.
 #pragma once
-#include <array>
-#include <cstddef>
-#include <string>
-#include <string_view>
-#include <vector>
 
 namespace cli {
 

@@ -84,7 +84,7 @@ template <class T>
 class [[nodiscard]] result {
  public:
   result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  result(error cause) : state_(std::in_place_index<1>, std::move(cause)) {}
+  result(annals::error cause) : state_(std::in_place_index<1>, std::move(cause)) {}
 
   explicit operator bool() const noexcept { return state_.index() == 0; }
   T& operator*() noexcept { return *std::get_if<0>(&state_); }
@@ -112,8 +112,8 @@ using time_point = std::chrono::sys_time<std::chrono::microseconds>;
 // A point in UTC and how many digits of it are written. Digits beyond the precision are cut, not rounded.
 struct timestamp {
   time_point time = {};
-  annals::precision precision = precision::seconds;
-  friend bool operator==(const timestamp&, const timestamp&) = default;
+  annals::precision precision = annals::precision::seconds;
+  bool operator==(const timestamp&) const = default;
 };
 
 inline constexpr std::size_t timestamp_bytes_max = 32;  // "2026-11-23T09:00:00.123456+00:00"
@@ -206,7 +206,7 @@ struct event_details {
 // An object, an array, or a number no built-in type holds, as compact ASCII JSON text.
 struct stored_json {
   std::string text;
-  friend bool operator==(const stored_json&, const stored_json&) = default;
+  bool operator==(const stored_json&) const = default;
 };
 
 using stored_value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string, stored_json>;
@@ -214,7 +214,7 @@ using stored_value = std::variant<std::nullptr_t, bool, std::int64_t, std::uint6
 struct stored_field {
   std::string name;
   stored_value value;
-  friend bool operator==(const stored_field&, const stored_field&) = default;
+  bool operator==(const stored_field&) const = default;
 };
 
 // One line of a log. Any JSON object is an event: a missing `ts`, `container` or `action` is empty here; one of the five
@@ -237,7 +237,7 @@ struct event {
 struct position {
   std::uint64_t segment = 0;
   std::uint64_t offset = 0;
-  friend auto operator<=>(const position&, const position&) = default;
+  auto operator<=>(const position&) const = default;
 };
 
 // --- receipts -------------------------------------------------------------------------------------------------------------

@@ -105,9 +105,9 @@ std::optional<error> change_watch::wait(std::optional<std::chrono::milliseconds>
   using clock = std::chrono::steady_clock;
   const auto deadline = clock::now() + timeout.value_or(std::chrono::milliseconds(0));
   if (armed_ != directory_) {
-    const bool was_lost = armed_.empty();
+    const std::string before = armed_;
     if (auto failed = arm()) return failed;
-    if (was_lost) return std::nullopt;  // what happened meanwhile is unknown
+    if (armed_ != before) return std::nullopt;  // what happened there before we looked is unknown
   }
   for (;;) {
     int wait_ms = -1;

@@ -40,7 +40,7 @@ class event_builder {
   static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
   using text = boost::json::string_view;
-  using error_code = boost::json::error_code;
+  using error_code = boost::system::error_code;
   using nested_rewriter = rewriter<string_output>;
 
   bool on_document_begin(error_code&) { return true; }
@@ -120,19 +120,19 @@ class event_builder {
     drop_repeated();
     event made;
     for (stored_field& f : fields_) {
-      std::string* const text = std::get_if<std::string>(&f.value);
-      if (text == nullptr) {
+      std::string* const string = std::get_if<std::string>(&f.value);
+      if (string == nullptr) {
         made.fields.push_back(std::move(f));
       } else if (f.name == "ts") {
-        made.ts = std::move(*text);
+        made.ts = std::move(*string);
       } else if (f.name == "container") {
-        made.container = std::move(*text);
+        made.container = std::move(*string);
       } else if (f.name == "action") {
-        made.action = std::move(*text);
+        made.action = std::move(*string);
       } else if (f.name == "dest") {
-        made.dest = std::move(*text);
+        made.dest = std::move(*string);
       } else if (f.name == "detail") {
-        made.detail = std::move(*text);
+        made.detail = std::move(*string);
       } else {
         made.fields.push_back(std::move(f));
       }
@@ -193,7 +193,7 @@ result<event> decode_line(std::string_view line) {
   boost::json::parse_options options;
   options.max_depth = limits::json_depth_max + 1;  // a raw value of the full depth, inside the line's object
   boost::json::basic_parser<event_builder> parser(options);
-  if (const boost::json::error_code ec = parse_all(parser, line)) {
+  if (const boost::system::error_code ec = parse_all(parser, line)) {
     return error{errc::invalid_json, 0,
                  parser.handler().not_an_object() ? "not a JSON object" : "not valid JSON: " + ec.message()};
   }

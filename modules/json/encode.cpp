@@ -22,15 +22,6 @@ constexpr std::size_t frame_bytes_max = 96;    // names, quotes, braces and the 
 constexpr std::size_t scalar_bytes_max = 32;   // any number, true, false, null
 constexpr std::size_t small_field_count = 32;  // up to here comparing every pair of names beats a hash table
 
-std::string quoted(std::string_view name) {
-  constexpr std::size_t shown_bytes_max = 64;
-  std::string text;
-  string_output out(text);
-  put_string(out, name.substr(0, shown_bytes_max));
-  if (name.size() > shown_bytes_max) text += "...";
-  return text;
-}
-
 bool is_reserved(std::string_view name) noexcept {
   return name == "ts" || name == "container" || name == "action" || name == "dest" || name == "detail";
 }
@@ -87,7 +78,7 @@ bool put_raw_json(Output& out, const field& f, std::string_view json, error& why
   boost::json::parse_options options;
   options.max_depth = limits::json_depth_max;
   boost::json::basic_parser<rewriter<Output>> parser(options, out);
-  const boost::json::error_code ec = parse_all(parser, json);
+  const boost::system::error_code ec = parse_all(parser, json);
   if (ec) {
     why = {errc::invalid_json, 0,
            "cannot log the event: the raw JSON of the field " + quoted(f.name) + " is not valid: " + ec.message()};
@@ -161,6 +152,15 @@ std::size_t value_bytes(const field_value& value) noexcept {
 }
 
 }  // namespace
+
+std::string quoted(std::string_view text) {
+  constexpr std::size_t shown_bytes_max = 64;
+  std::string shown;
+  string_output out(shown);
+  put_string(out, text.substr(0, shown_bytes_max));
+  if (text.size() > shown_bytes_max) shown += "...";
+  return shown;
+}
 
 std::size_t line_bytes_bound(const line_parts& parts) noexcept {
   std::size_t text = parts.container.size() + parts.action.size();

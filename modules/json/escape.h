@@ -80,7 +80,8 @@ struct escape {
 
 inline constexpr char hex_digits[] = "0123456789abcdef";
 
-inline constexpr std::array<escape, 128> escapes = [] {
+// Named functions and no lambdas: GCC 15, in a module, takes one of two lambdas at this place for the other (seen with 15.3).
+constexpr std::array<escape, 128> make_escapes() {
   std::array<escape, 128> table{};
   for (std::size_t c = 0; c < table.size(); ++c) {
     if (c >= 0x20 && c < 0x7f) continue;
@@ -89,7 +90,8 @@ inline constexpr std::array<escape, 128> escapes = [] {
   constexpr char named[][2] = {{'"', '"'}, {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\b', 'b'}, {'\f', 'f'}};
   for (const auto& [c, letter] : named) table[static_cast<std::size_t>(c)] = {{'\\', letter}, 2};
   return table;
-}();
+}
+inline constexpr std::array<escape, 128> escapes = make_escapes();
 
 // What may follow a UTF-8 lead byte (Unicode 15, table 3-7): how many bytes, and the bounds of the first of them.
 struct utf8_lead {
@@ -98,7 +100,7 @@ struct utf8_lead {
   std::uint8_t high = 0xbf;
 };
 
-inline constexpr std::array<utf8_lead, 128> utf8_leads = [] {  // index: lead byte - 0x80
+constexpr std::array<utf8_lead, 128> make_utf8_leads() {  // index: lead byte - 0x80
   std::array<utf8_lead, 128> table{};
   for (std::size_t lead = 0xc2; lead <= 0xdf; ++lead) table[lead - 0x80].more = 1;
   for (std::size_t lead = 0xe0; lead <= 0xef; ++lead) table[lead - 0x80].more = 2;
@@ -108,7 +110,8 @@ inline constexpr std::array<utf8_lead, 128> utf8_leads = [] {  // index: lead by
   table[0xf0 - 0x80].low = 0x90;
   table[0xf4 - 0x80].high = 0x8f;  // nothing past U+10FFFF
   return table;
-}();
+}
+inline constexpr std::array<utf8_lead, 128> utf8_leads = make_utf8_leads();
 
 template <class Output>
 void put_utf16_unit(Output& out, std::uint32_t unit) {

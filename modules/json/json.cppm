@@ -6,6 +6,7 @@
 // json.dumps(entry, separators=(",", ":")) writes for the same values. docs/line-format.md is the specification.
 module;
 #include <cstddef>
+#include <string>
 #include <string_view>
 export module annals.json;
 import annals.event;
@@ -31,6 +32,9 @@ result<std::size_t> line_bytes(const line_parts& parts);
 // Writes the line at `out`, which has room for line_bytes_bound(parts) or line_bytes(parts) bytes, and returns the bytes
 // written; or why it cannot be written, and then `out` holds nothing of value. Allocates nothing unless it fails. Any thread.
 result<std::size_t> encode_line(const line_parts& parts, char* out);
+
+// The beginning of `text`, up to 64 bytes, as a JSON string: foreign text in a message of ours. Any thread.
+std::string quoted(std::string_view text);
 
 // The event in `line` (without its newline; white space around the object is allowed), or why there is none
 // (invalid_json: not JSON, not UTF-8, not an object, nested deeper than limits::json_depth_max). Any thread.

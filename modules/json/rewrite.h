@@ -3,6 +3,7 @@
 // JSON text to normal form (compact, ASCII, numbers as given), as a handler for Boost.JSON's parser. Not a public header.
 #pragma once
 #include <boost/json/basic_parser_impl.hpp>
+#include <boost/system/error_code.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -20,7 +21,7 @@ class rewriter {
   static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
   static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
   using text = boost::json::string_view;
-  using error_code = boost::json::error_code;
+  using error_code = boost::system::error_code;
 
   explicit rewriter(Output out) : out_(out) {}
   const Output& output() const noexcept { return out_; }
@@ -107,8 +108,8 @@ class rewriter {
 
 // Feeds all of `json` to a parser and its handler. Returns what is wrong with it, or no error.
 template <class Parser>
-boost::json::error_code parse_all(Parser& parser, std::string_view json) {
-  boost::json::error_code ec;
+boost::system::error_code parse_all(Parser& parser, std::string_view json) {
+  boost::system::error_code ec;
   const std::size_t used = parser.write_some(false, json.data(), json.size(), ec);
   if (!ec && used < json.size()) ec = boost::json::error::extra_data;
   return ec;

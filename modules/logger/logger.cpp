@@ -346,8 +346,8 @@ receipt audit_logger::log_event(const event& e) noexcept try {
     details.ts = parse_timestamp(e.ts);
     if (!details.ts) {
       return state_->refuse({errc::invalid_time, 0,
-                             "cannot log the event: its ts is '" + e.ts.substr(0, 2 * timestamp_bytes_max) +
-                                 "'; expected an RFC 3339 time like 2026-11-23T09:00:00+00:00"});
+                             "cannot log the event: its ts is " + json::quoted(e.ts) +
+                                 "; expected an RFC 3339 time like 2026-11-23T09:00:00+00:00"});
     }
   }
   return record(e.container, e.action, details);

@@ -32,7 +32,7 @@ struct logger_options {
   // The log, named by its live segment. It and its missing parent directories are created by the first event.
   std::string path = {};
   bool enabled = true;
-  annals::delivery delivery = delivery::direct;
+  annals::delivery delivery = annals::delivery::direct;
   precision timestamps = precision::seconds;            // of events that bring no time of their own
   std::size_t max_line_bytes = limits::line_bytes_max;  // newline included; 64 to limits::line_bytes_ceiling
   unsigned file_mode = 0600;                            // of files that are created; the umask applies

@@ -45,13 +45,14 @@ struct follower::state {
   std::optional<opened_file> open_at_path() const;
   bool open();
   void look_for_successor();
-  std::uint64_t starting_offset(const io::file& opened, std::uint64_t bytes);
+  std::uint64_t starting_offset(const opened_file& opened) const;
   std::optional<event> take_line();
   std::optional<event> decode(std::uint64_t at, std::string_view line);
   bool fill();
   bool move_on(std::optional<event>& last);
   std::optional<event> finish();
-  void begin_at(std::uint64_t at);
+  void begin(opened_file& next, std::uint64_t at);
+  void rewind(std::uint64_t at, std::string before);
   void report(std::uint64_t at, std::uint64_t bytes, std::string cause) const;
 
   const std::string path;
@@ -78,12 +79,22 @@ void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string 
   if (options.on_damage) options.on_damage({path, at, bytes, std::move(cause)});
 }
 
-void follower::state::begin_at(std::uint64_t at) {
+// Goes on in `next`, at `at`; takes the file out of it. Nothing is changed when it throws.
+void follower::state::begin(opened_file& next, std::uint64_t at) {
+  std::string before = next.file.read_before(at, check_bytes_max).value();
+  segment = segment::live_number(path).value();
+  file = std::move(next.file);
+  identity = next.identity;
+  moved.reset();
+  rewind(at, std::move(before));
+}
+
+void follower::state::rewind(std::uint64_t at, std::string before) {
   offset = at;
   buffer.clear();
   head = searched = 0;
   dropped = 0;
-  mark = file.read_before(at, check_bytes_max).value();
+  mark = std::move(before);
   behind_line = !mark.empty() && mark.back() != '\n';
 }
 
@@ -103,26 +114,26 @@ std::optional<opened_file> follower::state::open_at_path() const {
 bool follower::state::open() {
   auto opened = open_at_path();
   if (!opened) return false;
-  segment = segment::live_number(path).value();
-  const std::uint64_t at = starting_offset(opened->file, opened->identity.bytes);
-  file = std::move(opened->file);
-  identity = opened->identity;
-  begin_at(at);
+  const std::uint64_t at = starting_offset(*opened);
+  begin(*opened, at);
   start.reset();
   return true;
 }
 
-std::uint64_t follower::state::starting_offset(const io::file& opened, std::uint64_t bytes) {
+// Where to begin in the first file: where the cursor stands, if it still fits.
+std::uint64_t follower::state::starting_offset(const opened_file& opened) const {
   if (!start || *start == cursor{}) return 0;
   const annals::position& at = start->at;
-  if (at.segment != segment) {
+  const std::uint64_t live = segment::live_number(path).value();
+  if (at.segment != live) {
     report(0, 0,
            "the cursor " + to_string(*start) + " stands in segment " + std::to_string(at.segment) +
-               ", but the live segment is " + std::to_string(segment) + "; reading the live segment from its beginning");
+               ", but the live segment is " + std::to_string(live) + "; reading the live segment from its beginning");
     return 0;
   }
-  const bool fits = at.offset <= bytes &&
-                    (start->check == 0 || start->check == check_of(opened.read_before(at.offset, check_bytes_max).value()));
+  const bool fits =
+      at.offset <= opened.identity.bytes &&
+      (start->check == 0 || start->check == check_of(opened.file.read_before(at.offset, check_bytes_max).value()));
   if (fits) return at.offset;
   report(0, 0,
          "the cursor " + to_string(*start) +
@@ -137,7 +148,7 @@ bool follower::state::fill() {
   block.resize(file.read_at(block.data(), block.size(), end - mark.size()).value());
   if (!block.starts_with(mark)) {
     report(end, 0, "the file was cut or rewritten behind the reader; reading it again from its beginning");
-    begin_at(0);
+    rewind(0, {});
     return true;
   }
   if (block.size() == mark.size()) return false;
@@ -217,12 +228,8 @@ bool follower::state::move_on(std::optional<event>& last) {
   look_for_successor();
   if (successors.empty() || io::calls().uptime() - successors.front().seen < grace) return false;
   last = finish();
-  file = std::move(successors.front().file);
-  identity = successors.front().identity;
+  begin(successors.front(), 0);
   successors.pop_front();
-  moved.reset();
-  segment = segment::live_number(path).value();
-  begin_at(0);
   return true;
 }
 

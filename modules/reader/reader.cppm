@@ -39,7 +39,7 @@ struct cursor {
   // FNV-1a (64 bit) of the up to 64 bytes before `at`: tells when the file there is no longer the one that was read. 0: not
   // known.
   std::uint64_t check = 0;
-  friend bool operator==(const cursor&, const cursor&) = default;
+  bool operator==(const cursor&) const = default;
 };
 
 // "SEGMENT:OFFSET:CHECK", decimal, decimal, 16 hex digits; for people and files. parse_cursor reads nothing else.

@@ -19,7 +19,7 @@ struct closed_segment {
   std::string first_event;  // 20260131T235959Z
   bool compressed = false;
   std::string path;
-  friend bool operator==(const closed_segment&, const closed_segment&) = default;
+  bool operator==(const closed_segment&) const = default;
 };
 
 // What the names of a log's closed segments begin with: `logs/audit.jsonl` gives `audit`; a name that does not end in

@@ -191,7 +191,9 @@ TEST(tail_page, goes_on_where_it_ended) {
     EXPECT_EQ(rest.next(std::chrono::milliseconds(0)), std::nullopt);
     const bool torn = end.ends_with("tor");
     support::append_to(path, (torn ? "n\"}\n" : end.empty() ? "" : "\n") + line("c"));
-    if (torn) EXPECT_EQ(rest.next(std::chrono::seconds(10))->action, "torn");
+    if (torn) {
+      EXPECT_EQ(rest.next(std::chrono::seconds(10))->action, "torn");
+    }
     EXPECT_EQ(rest.next(std::chrono::seconds(10))->action, "c");
   }
 }

@@ -19,7 +19,7 @@ numeric optional random set shared_mutex span sstream stdexcept string string_vi
 unordered_map unordered_set utility variant vector""".split())
 HEADERS = {
     "POSIX": re.compile(r"^(dirent|fcntl|limits|poll|time|unistd|pthread|sys/\w+)\.h$"),
-    "Boost.JSON": re.compile(r"^boost/json"),
+    "Boost.JSON": re.compile(r"^boost/(json|system)/"),
 }
 IMPORT = re.compile(r"^\s*(?:export\s+)?import\s+([\w.]+)\s*;", re.M)
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]', re.M)
