@@ -20,11 +20,12 @@ struct range {
 
 // Characters that change how others are shown, or cannot be seen. Unicode 15: general categories Cc, Cf, Zl, Zp, and the
 // fillers and variation selectors that have no glyph.
-constexpr std::array<range, 24> unseen = {{
-    {0x00, 0x1f},     {0x7f, 0x9f},     {0xad, 0xad},     {0x34f, 0x34f},     {0x600, 0x605},     {0x61c, 0x61c},
-    {0x6dd, 0x6dd},   {0x70f, 0x70f},   {0x890, 0x891},   {0x8e2, 0x8e2},     {0x115f, 0x1160},   {0x17b4, 0x17b5},
-    {0x180b, 0x180f}, {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f},   {0x3164, 0x3164},   {0xfe00, 0xfe0f},
-    {0xfeff, 0xfeff}, {0xffa0, 0xffa0}, {0xfff0, 0xfffb}, {0x110bd, 0x110cd}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+constexpr std::array<range, 27> unseen = {{
+    {0x00, 0x1f},       {0x7f, 0x9f},       {0xad, 0xad},       {0x34f, 0x34f},     {0x600, 0x605},     {0x61c, 0x61c},
+    {0x6dd, 0x6dd},     {0x70f, 0x70f},     {0x890, 0x891},     {0x8e2, 0x8e2},     {0x115f, 0x1160},   {0x17b4, 0x17b5},
+    {0x180b, 0x180f},   {0x200b, 0x200f},   {0x2028, 0x202e},   {0x2060, 0x206f},   {0x3164, 0x3164},   {0xfe00, 0xfe0f},
+    {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb},   {0x110bd, 0x110bd}, {0x110cd, 0x110cd}, {0x13430, 0x1343f},
+    {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
 }};
 
 bool is_unseen(char32_t c) {
@@ -83,6 +84,32 @@ std::string visible(std::string_view text) {
       append_escape(out, c);
     } else {
       out += bytes;
+    }
+  }
+  return out;
+}
+
+std::string visible_json(std::string_view line) {
+  std::string out;
+  while (!line.empty()) {
+    char32_t c = 0;
+    std::string_view bytes;
+    if (!take_character(line, c, bytes)) {
+      c = 0xfffd;  // JSON is UTF-8, so a line that was read as JSON never comes here
+      line.remove_prefix(1);
+    }
+    char text[16];
+    if (c >= 0x20 && c < 0x7f) {
+      out += static_cast<char>(c);
+    } else if (c < 0x20) {
+      out += ' ';  // inside strings these are escaped already
+    } else if (c < 0x10000) {
+      std::snprintf(text, sizeof text, "\\u%04x", static_cast<unsigned>(c));
+      out += text;
+    } else {
+      std::snprintf(text, sizeof text, "\\u%04x\\u%04x", static_cast<unsigned>(0xd7c0 + (c >> 10)),
+                    static_cast<unsigned>(0xdc00 + (c & 0x3ff)));
+      out += text;
     }
   }
   return out;

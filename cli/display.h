@@ -13,6 +13,10 @@ namespace cli {
 // separators, bidirectional and other invisible format characters, bytes that are not UTF-8, and the backslash itself.
 std::string visible(std::string_view text);
 
+// A line of JSON for a terminal: the same JSON, with every character outside ASCII and every control character escaped, and
+// white space between tokens as spaces.
+std::string visible_json(std::string_view line);
+
 // How many terminal columns the output of visible() takes.
 std::size_t columns_of(std::string_view visible_text);
 

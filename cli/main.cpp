@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The annals command. This file knows the command line; what the commands do is in the files named after them.
+#include <signal.h>
+
 #include <CLI/CLI.hpp>
 #include <clocale>
 #include <cstdio>
@@ -60,6 +62,7 @@ void add_tail(CLI::App& app, cli::tail_arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  ::signal(SIGXFSZ, SIG_IGN);           // a file at its size limit is an error of write(2), told like any other
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters; logs are UTF-8 whatever the terminal says
   cli::log_arguments log;
   cli::tail_arguments tail;
@@ -72,7 +75,10 @@ int main(int argc, char** argv) try {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? cli::ok : cli::usage;
+    if (e.get_exit_code() == 0) return app.exit(e);  // help, or the version
+    cli::complain(e.what());
+    cli::complain("`annals --help` and `annals COMMAND --help` tell more");
+    return cli::usage;
   }
   return app.got_subcommand("log") ? cli::run_log(log) : cli::run_tail(tail);
 } catch (const std::exception& e) {

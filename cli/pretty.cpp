@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstddef>
-#include <cstdio>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -19,6 +19,21 @@ namespace {
 
 constexpr std::array<std::size_t, 4> widths_max = {32, 28, 20, 42};
 
+// `text` so that it cannot be taken for more than one thing: in quotes where it holds what separates fields.
+std::string delimited(std::string_view text, std::string_view separators) {
+  const std::string shown = visible(text);
+  if (!shown.empty() && shown.find_first_of('"') == std::string::npos && shown.find(separators) == std::string::npos &&
+      shown.find('=') == std::string::npos) {
+    return shown;
+  }
+  std::string quoted = "\"";
+  for (const char c : shown) {
+    if (c == '"') quoted += '\\';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
 std::string value_text(const annals::stored_value& value) {
   return std::visit(
       [](const auto& v) -> std::string {
@@ -28,15 +43,10 @@ std::string value_text(const annals::stored_value& value) {
         } else if constexpr (std::is_same_v<type, bool>) {
           return v ? "true" : "false";
         } else if constexpr (std::is_same_v<type, std::string>) {
-          const std::string shown = visible(v);
-          const bool plain = !shown.empty() && shown.find_first_of(" \"=") == std::string::npos;
-          return plain ? shown : '"' + shown + '"';
-        } else if constexpr (std::is_same_v<type, double>) {
+          return delimited(v, " ");
+        } else if constexpr (std::is_arithmetic_v<type>) {
           char text[32];
-          std::snprintf(text, sizeof text, "%.17g", v);
-          return text;
-        } else if constexpr (std::is_integral_v<type>) {
-          return std::to_string(v);
+          return std::string(text, std::to_chars(text, text + sizeof text, v).ptr);
         } else {
           return v.text;  // ASCII already
         }
@@ -49,21 +59,22 @@ std::array<std::string, 4> cells_of(const annals::event& e) {
 }
 
 std::string rest_of(const annals::event& e) {
-  std::string rest = e.detail ? visible(*e.detail) : std::string();
+  std::string rest = e.detail ? delimited(*e.detail, "  ") : std::string();
   for (const annals::stored_field& f : e.fields) {
     if (!rest.empty()) rest += "  ";
-    rest += visible(f.name) + "=" + value_text(f.value);
+    rest += delimited(f.name, " ") + "=" + value_text(f.value);
   }
   return rest;
 }
 
 // The words that audit logs use for a refusal or a failure, and for the opposite.
 std::string_view colour_of_action(std::string_view action) {
-  for (const std::string_view word : {"den", "refuse", "reject", "block", "fail", "error", "drop"}) {
-    if (action.find(word) != std::string_view::npos) return "\x1b[31m";
+  for (const std::string_view word :
+       {"denied", "deny", "refused", "rejected", "blocked", "failed", "failure", "error", "dropped"}) {
+    if (action == word) return "\x1b[31m";
   }
-  for (const std::string_view word : {"allow", "accept", "grant", "ok", "success"}) {
-    if (action.find(word) != std::string_view::npos) return "\x1b[32m";
+  for (const std::string_view word : {"allowed", "allow", "accepted", "granted", "ok", "success"}) {
+    if (action == word) return "\x1b[32m";
   }
   return "\x1b[33m";
 }

@@ -10,9 +10,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,16 +37,17 @@ bool wants_colour() {
 class event_printer {
  public:
   explicit event_printer(output_form form)
-      : pretty_(form == output_form::automatic ? ::isatty(STDOUT_FILENO) != 0 : form == output_form::pretty),
+      : terminal_(::isatty(STDOUT_FILENO) != 0),
+        pretty_(form == output_form::automatic ? terminal_ : form == output_form::pretty),
         printer_(wants_colour()) {}
 
   void measure(const std::vector<annals::event>& events) {
     for (const annals::event& e : events) printer_.measure(e);
   }
 
-  // JSON is the line as it is in the file, untouched.
+  // JSON is the line as it is in the file, untouched, but on a terminal: a foreign line may hold what a terminal obeys.
   void print(const annals::event& e) {
-    const std::string text = pretty_ ? printer_.line(e) : e.line + '\n';
+    const std::string text = pretty_ ? printer_.line(e) : (terminal_ ? visible_json(e.line) : e.line) + '\n';
     std::fwrite(text.data(), 1, text.size(), stdout);
   }
 
@@ -52,6 +55,7 @@ class event_printer {
   static bool flush() { return std::fflush(stdout) == 0 && std::ferror(stdout) == 0; }
 
  private:
+  bool terminal_;
   bool pretty_;
   pretty_printer printer_;
 };
@@ -62,6 +66,7 @@ void print_damage(const annals::damage& found) {
   complain(text + found.cause);
 }
 
+constexpr std::array<int, 3> stop_signals = {SIGINT, SIGTERM, SIGHUP};
 annals::follower* followed = nullptr;
 
 extern "C" void stop_following(int) {
@@ -80,26 +85,34 @@ int follow_from(const tail_arguments& arguments, const annals::cursor& from, eve
   followed = &follower;
   struct sigaction stop = {};
   stop.sa_handler = stop_following;
-  ::sigaction(SIGINT, &stop, nullptr);
-  ::sigaction(SIGTERM, &stop, nullptr);
-  ::sigaction(SIGHUP, &stop, nullptr);
+  for (const int signal : stop_signals) ::sigaction(signal, &stop, nullptr);
+  int code = ok;
   while (const auto event = follower.next()) {
     printer.print(*event);
-    if (!event_printer::flush()) return output_failed();
+    if (event_printer::flush()) continue;
+    code = output_failed();
+    break;
   }
-  return ok;
+  for (const int signal : stop_signals) ::signal(signal, SIG_DFL);  // before the follower goes
+  return code;
 }
 
 }  // namespace
 
 int run_tail(const tail_arguments& arguments) try {
   ::signal(SIGPIPE, SIG_IGN);  // so that a closed pipe is an error of fflush, told from others
-  const bool exists = ::access(arguments.file.c_str(), F_OK) == 0;
-  if (!exists && !arguments.follow) {
-    complain("there is no log at '" + arguments.file + "'");
+  std::error_code unknown;
+  const auto status = std::filesystem::symlink_status(arguments.file, unknown);
+  const bool exists = status.type() != std::filesystem::file_type::not_found;
+  const bool readable =
+      status.type() == std::filesystem::file_type::regular || status.type() == std::filesystem::file_type::symlink;
+  if (exists && !readable) {
+    complain("cannot read '" + arguments.file +
+             "': " + (unknown ? unknown.message() : "it is no regular file; expected the live segment of a log"));
     return io_error;
   }
-  if (!exists) complain("there is no log at '" + arguments.file + "' yet; waiting for it");
+  if (!exists) complain("there is no log at '" + arguments.file + (arguments.follow ? "' yet; waiting for it" : "'"));
+  if (!exists && !arguments.follow) return io_error;
   event_printer printer(arguments.output);
   const annals::tail_page page = annals::read_tail(arguments.file, arguments.count, {.on_damage = print_damage});
   printer.measure(page.events);

@@ -54,6 +54,7 @@ enum class errc : std::uint8_t {
   sync_failed,         // a sync of this file failed: what it holds is not known to be durable, and never will be again
   replaced,            // notice: the live segment was renamed, removed or replaced by somebody else
   torn_tail,           // notice: the last line of a dead writer was incomplete and has been ended
+  damaged,             // notice: a reader skipped lines that are no events
   sink_failed,         // a sink failed with something other than an annals error
 };
 
@@ -135,8 +136,9 @@ struct raw_json {
 };
 
 template <class T>
-concept integer_number = std::integral<T> && !std::same_as<T, bool> && !std::same_as<T, char> && !std::same_as<T, wchar_t> &&
-                         !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
+concept integer_number =
+    std::integral<T> && sizeof(T) <= sizeof(std::int64_t) && !std::same_as<T, bool> && !std::same_as<T, char> &&
+    !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
 
 class field_value {
  public:

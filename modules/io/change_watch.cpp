@@ -31,8 +31,9 @@ constexpr std::uint32_t watch_is_lost = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNOR
 
 change_watch::change_watch(std::string path) : path_(std::move(path)), directory_(parent_of(path_)) {
   name_ = path_.substr(path_.rfind('/') + 1);  // npos + 1 is 0
-  inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  inotify_ = ::inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (inotify_ < 0 || wake_ < 0) open_errno_ = errno;
   (void)arm();  // what fails here fails again, and is reported, in wait
 }
 
@@ -48,7 +49,10 @@ int change_watch::add_watch(const std::string& directory) noexcept {
 
 // Watches the file's directory, or the nearest one above it that exists.
 std::optional<error> change_watch::arm() {
-  if (inotify_ < 0 || wake_ < 0) return system_error("get an inotify instance to follow", path_, -EMFILE);
+  if (inotify_ < 0 || wake_ < 0) {
+    return system_error("get an inotify instance (see fs.inotify.max_user_instances, and the limit of open files) to follow",
+                        path_, -open_errno_);
+  }
   if (watch_ >= 0) ::inotify_rm_watch(inotify_, std::exchange(watch_, -1));
   armed_.clear();
   std::string directory = directory_;
@@ -69,7 +73,7 @@ std::optional<error> change_watch::arm() {
     }
     const std::string parent = parent_of(directory);
     if ((watch != -ENOENT && watch != -ENOTDIR) || parent == directory) {
-      return system_error("watch the directory", directory, watch);
+      return system_error("watch (see fs.inotify.max_user_watches) the directory", directory, watch);
     }
     directory = parent;
   }

@@ -43,16 +43,16 @@ error open_error(const std::string& path, open_for purpose, int negative_errno) 
 }
 
 // Creates `path` and what is missing above it.
-std::optional<error> make_directories(const std::string& path) {
-  const int made = calls().make_directory(path.c_str(), directory_mode);
-  if (made == 0 || made == -EEXIST) return std::nullopt;
-  if (made != -ENOENT) return system_error("create the directory", path, made);
+std::optional<error> make_directories(const std::string& path, std::vector<std::string>* grown) {
   const std::string parent = parent_of(path);
-  if (parent == path) return system_error("create the directory", path, made);
-  if (auto failed = make_directories(parent)) return failed;
-  const int retried = calls().make_directory(path.c_str(), directory_mode);
-  if (retried == 0 || retried == -EEXIST) return std::nullopt;
-  return system_error("create the directory", path, retried);
+  int made = calls().make_directory(path.c_str(), directory_mode);
+  if (made == -ENOENT && parent != path) {
+    if (auto failed = make_directories(parent, grown)) return failed;
+    made = calls().make_directory(path.c_str(), directory_mode);
+  }
+  if (made == 0 && grown != nullptr) grown->push_back(parent);
+  if (made == 0 || made == -EEXIST) return std::nullopt;
+  return system_error("create the directory", path, made);
 }
 
 int open_retrying(const std::string& path, open_for purpose, unsigned mode) {
@@ -89,10 +89,10 @@ void file::close() noexcept {
   if (fd_ >= 0) calls().close(std::exchange(fd_, -1));
 }
 
-result<file> file::open(const std::string& path, open_for purpose, unsigned mode) {
+result<file> file::open(const std::string& path, open_for purpose, unsigned mode, std::vector<std::string>* grown) {
   int fd = open_retrying(path, purpose, mode);
   if (fd == -ENOENT && purpose == open_for::appending) {
-    if (auto failed = make_directories(parent_of(path))) return std::move(*failed);
+    if (auto failed = make_directories(parent_of(path), grown)) return std::move(*failed);
     fd = open_retrying(path, purpose, mode);
   }
   if (fd < 0) return open_error(path, purpose, fd);
@@ -101,6 +101,24 @@ result<file> file::open(const std::string& path, open_for purpose, unsigned mode
   if (!status) return status.error();
   if (status->kind != file_kind::regular) return not_regular(path, name_of(status->kind));
   return opened;
+}
+
+// `wrote` is what the first write returned: a part of the bytes, or an error.
+int file::append_rest(std::string_view bytes, std::size_t& appended, std::int64_t wrote) noexcept {
+  std::int64_t behind = -1;  // where the bytes written so far end
+  for (;;) {
+    if (wrote == 0) return -EIO;  // write(2) that neither writes nor fails: do not spin on it
+    if (wrote < 0 && wrote != -EINTR) return static_cast<int>(wrote);
+    if (wrote > 0) {
+      const std::int64_t now = calls().offset_of(fd_);
+      if (now < 0) return static_cast<int>(now);
+      if (behind >= 0 && now != behind + wrote) return interleaved;
+      behind = now;
+    }
+    if (appended == bytes.size()) return 0;
+    wrote = calls().write(fd_, bytes.data() + appended, bytes.size() - appended);
+    if (wrote > 0) appended += static_cast<std::size_t>(wrote);
+  }
 }
 
 result<std::size_t> file::read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
@@ -131,7 +149,8 @@ result<file_status> file::status() const {
 }
 
 std::optional<error> file::sync_data() const {
-  const int failed = calls().sync_data(fd_);
+  int failed = -EINTR;
+  while (failed == -EINTR) failed = calls().sync_data(fd_);
   if (failed == 0) return std::nullopt;
   error cause = system_error("sync", path_, failed);
   cause.code = errc::sync_failed;

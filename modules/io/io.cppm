@@ -51,6 +51,7 @@ class system_calls {
   virtual int open(const char* path, open_for purpose, unsigned mode) noexcept;  // with O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
   virtual int close(int fd) noexcept;
   virtual std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept;
+  virtual std::int64_t offset_of(int fd) noexcept;  // lseek(2): behind the bytes written last
   virtual std::int64_t read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept;
   virtual int sync_data(int fd) noexcept;                                 // fdatasync(2)
   virtual int sync_all(int fd) noexcept;                                  // fsync(2)
@@ -89,29 +90,29 @@ error system_error(std::string_view what, std::string_view path, int negative_er
 // An open regular file. Movable; closes in its destructor. Not for concurrent use, but for read_at and status.
 class file {
  public:
+  // The system took the bytes in parts, and another process appended between two of them: they do not stand together.
+  static constexpr int interleaved = -0x10000;
+
   file() noexcept = default;
   file(file&& other) noexcept;
   file& operator=(file&& other) noexcept;
   ~file();
 
   // Opens `path`, which must be a regular file and no symbolic link (not_a_regular_file). For appending, it is created with
-  // `mode` where it is missing, and missing parent directories with 0700.
-  static result<file> open(const std::string& path, open_for purpose, unsigned mode = 0600);
+  // `mode` where it is missing, and missing parent directories with 0700: `grown`, when not null, then gets the directories
+  // in which those were created, to be synced.
+  static result<file> open(const std::string& path, open_for purpose, unsigned mode = 0600,
+                           std::vector<std::string>* grown = nullptr);
 
   bool is_open() const noexcept { return fd_ >= 0; }
-  const std::string& path() const noexcept { return path_; }
 
   // Appends all bytes, however often the system interrupts or shortens the write. On an error some of the bytes may be in
-  // the file: `appended` says how many. Returns 0 or -errno; one system call when nothing goes wrong. `bytes` is not empty.
+  // the file: `appended` says how many. Returns 0 or -errno, or `interleaved`; one system call when nothing goes wrong.
+  // `bytes` is not empty.
   inline int append(std::string_view bytes, std::size_t& appended) noexcept {
-    appended = 0;
-    do {
-      const std::int64_t wrote = calls().write(fd_, bytes.data() + appended, bytes.size() - appended);
-      if (wrote == 0) return -EIO;  // write(2) that neither writes nor fails: do not spin on it
-      if (wrote > 0) appended += static_cast<std::size_t>(wrote);
-      if (wrote < 0 && wrote != -EINTR) return static_cast<int>(wrote);
-    } while (appended < bytes.size());
-    return 0;
+    const std::int64_t wrote = calls().write(fd_, bytes.data(), bytes.size());
+    appended = wrote > 0 ? static_cast<std::size_t>(wrote) : 0;
+    return appended == bytes.size() ? 0 : append_rest(bytes, appended, wrote);
   }
 
   // Reads up to `count` bytes at `offset`; fewer only at the end of the file. Returns the count, or an error.
@@ -126,6 +127,7 @@ class file {
 
  private:
   file(int fd, std::string path) noexcept;
+  int append_rest(std::string_view bytes, std::size_t& appended, std::int64_t wrote) noexcept;
   int fd_ = -1;
   std::string path_;
 };
@@ -141,6 +143,9 @@ std::optional<error> sync_directory(const std::string& path);
 
 // The names in a directory, in no order; an empty list where there is no such directory.
 result<std::vector<std::string>> list_directory(const std::string& path);
+
+// Prints "annals: MESSAGE" to standard error, if that takes it now: the process is neither kept waiting nor killed (SIGPIPE).
+void print_error(std::string_view message) noexcept;
 
 // Has these called around every fork(2) of the process from now on, as pthread_atfork(3) does: `prepare` before, in the
 // forking thread, the others after, in parent and child. 0 or -errno.
@@ -176,6 +181,7 @@ class change_watch {
   int inotify_ = -1;
   int watch_ = -1;
   int wake_ = -1;
+  int open_errno_ = 0;
 };
 
 }  // namespace annals::io

@@ -2,7 +2,9 @@
 module;
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
@@ -15,6 +17,7 @@ module;
 #include <cstdint>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <vector>
 module annals.io;
 
@@ -42,7 +45,7 @@ void fill(file_status& status, const struct ::stat& from) noexcept {
 }
 
 int open_flags(open_for purpose) noexcept {
-  constexpr int always = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;  // a FIFO must not block the caller
+  constexpr int always = O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;  // a FIFO must not block, a terminal not be ours
   switch (purpose) {
     case open_for::reading: return always | O_RDONLY;
     case open_for::appending: return always | O_RDWR | O_APPEND | O_CREAT;
@@ -69,6 +72,10 @@ int system_calls::close(int fd) noexcept {
 
 std::int64_t system_calls::write(int fd, const char* bytes, std::size_t count) noexcept {
   return or_errno(::write(fd, bytes, count));
+}
+
+std::int64_t system_calls::offset_of(int fd) noexcept {
+  return or_errno(static_cast<ssize_t>(::lseek(fd, 0, SEEK_CUR)));
 }
 
 std::int64_t system_calls::read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept {
@@ -106,8 +113,12 @@ int system_calls::list_directory(const char* path, std::vector<std::string>& nam
   if (directory == nullptr) return -errno;
   int status = 0;
   try {
-    errno = 0;
-    while (const dirent* entry = ::readdir(directory)) names.emplace_back(entry->d_name);
+    for (;;) {
+      errno = 0;
+      const dirent* const entry = ::readdir(directory);
+      if (entry == nullptr) break;
+      names.emplace_back(entry->d_name);
+    }
     status = -errno;
   } catch (const std::exception&) {
     status = -ENOMEM;
@@ -124,6 +135,26 @@ std::chrono::nanoseconds system_calls::uptime() noexcept {
   timespec time;
   ::clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+void print_error(std::string_view message) noexcept try {
+  const std::string line = "annals: " + std::string(message) + "\n";
+  pollfd polled = {STDERR_FILENO, POLLOUT, 0};
+  if (::poll(&polled, 1, 0) != 1) return;  // whoever reads it does not: rather lose the message than wait
+
+  // A pipe that nobody reads sends SIGPIPE to the thread that writes: keep it off, and take it away if it came from us.
+  sigset_t pipe;
+  sigset_t before;
+  sigset_t pending;
+  ::sigemptyset(&pipe);
+  ::sigaddset(&pipe, SIGPIPE);
+  ::sigpending(&pending);
+  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
+  const bool broken = ::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EPIPE;
+  constexpr timespec at_once = {0, 0};
+  if (broken && ::sigismember(&pending, SIGPIPE) == 0) ::sigtimedwait(&pipe, nullptr, &at_once);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+} catch (...) {  // no memory for the message
 }
 
 int at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {

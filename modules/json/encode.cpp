@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +8,7 @@ module;
 #include <string_view>
 #include <type_traits>
 #include <unordered_set>
+#include <utility>
 #include <variant>
 
 #include "escape.h"
@@ -26,12 +28,18 @@ bool is_reserved(std::string_view name) noexcept {
   return name == "ts" || name == "container" || name == "action" || name == "dest" || name == "detail";
 }
 
-// The name that stands twice, or null.
+// The name that stands twice, or null. Names are the same when they are written the same.
 const field* repeated_name(const field_list& fields) {
-  if (fields.size() > small_field_count) {
-    std::unordered_set<std::string_view> names;
+  const bool ascii = std::all_of(fields.begin(), fields.end(), [](const field& f) {
+    return std::all_of(f.name.begin(), f.name.end(), [](char c) { return static_cast<std::uint8_t>(c) < 0x80; });
+  });
+  if (!ascii || fields.size() > small_field_count) {
+    std::unordered_set<std::string> names;
     for (const field& f : fields) {
-      if (!names.insert(f.name).second) return &f;
+      std::string written;
+      string_output out(written);
+      put_escaped(out, f.name);
+      if (!names.insert(std::move(written)).second) return &f;
     }
     return nullptr;
   }
@@ -145,10 +153,23 @@ bool put_line(Output& out, const line_parts& parts, error& why) {
   return true;
 }
 
-std::size_t value_bytes(const field_value& value) noexcept {
-  if (const auto* text = std::get_if<std::string_view>(&value.get())) return text->size();
-  if (const auto* json = std::get_if<raw_json>(&value.get())) return json->text.size();
-  return 0;
+// Bytes of input, apart from raw JSON; and of raw JSON.
+struct input_bytes {
+  std::size_t text = 0;
+  std::size_t json = 0;
+};
+
+input_bytes bytes_of(const line_parts& parts) noexcept {
+  input_bytes bytes;
+  bytes.text = parts.container.size() + parts.action.size();
+  if (parts.details.dest) bytes.text += parts.details.dest->size();
+  if (parts.details.detail) bytes.text += parts.details.detail->size();
+  for (const field& f : parts.details.fields) {
+    bytes.text += f.name.size();
+    if (const auto* text = std::get_if<std::string_view>(&f.value.get())) bytes.text += text->size();
+    if (const auto* json = std::get_if<raw_json>(&f.value.get())) bytes.json += json->text.size();
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -163,11 +184,13 @@ std::string quoted(std::string_view text) {
 }
 
 std::size_t line_bytes_bound(const line_parts& parts) noexcept {
-  std::size_t text = parts.container.size() + parts.action.size();
-  if (parts.details.dest) text += parts.details.dest->size();
-  if (parts.details.detail) text += parts.details.detail->size();
-  for (const field& f : parts.details.fields) text += f.name.size() + value_bytes(f.value);
-  return frame_bytes_max + parts.ts.size() + escaped_bytes_max * text + scalar_bytes_max * parts.details.fields.size();
+  const input_bytes bytes = bytes_of(parts);
+  return frame_bytes_max + parts.ts.size() + escaped_bytes_max * (bytes.text + bytes.json) +
+         scalar_bytes_max * parts.details.fields.size();
+}
+
+std::size_t line_bytes_floor(const line_parts& parts) noexcept {
+  return bytes_of(parts).text;  // no byte of a string becomes fewer than one
 }
 
 result<std::size_t> line_bytes(const line_parts& parts) {

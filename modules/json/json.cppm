@@ -25,6 +25,9 @@ struct line_parts {
 // An upper bound of the line's size in bytes, newline included; costs a few additions. Any thread.
 std::size_t line_bytes_bound(const line_parts& parts) noexcept;
 
+// A lower bound of the line's size in bytes, as cheap. (Raw JSON, which may shrink to a byte, is not in it.)
+std::size_t line_bytes_floor(const line_parts& parts) noexcept;
+
 // The exact size of the line in bytes, newline included, or why it cannot be written (invalid_field, invalid_json).
 // Reads every byte of the parts; allocates nothing unless it fails. Any thread.
 result<std::size_t> line_bytes(const line_parts& parts);

@@ -5,7 +5,6 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -51,6 +50,7 @@ class error_reports {
   std::mutex& mutex() noexcept { return mutex_; }
 
   void report(const error& what) noexcept try {
+    if (what.code == errc::replaced) return pass_on(what);  // each says how many events may be lost
     std::uint64_t unheard = 0;
     {
       const std::lock_guard lock(mutex_);
@@ -80,7 +80,7 @@ class error_reports {
     if (handler_) {
       handler_(what);
     } else {
-      std::fprintf(stderr, "annals: %s\n", what.message.c_str());
+      io::print_error(what.message);
     }
   }
 
@@ -114,9 +114,9 @@ logger_options checked(logger_options options) {
   return options;
 }
 
-// What a receipt holds when there is no memory left to say more. Made when the library is loaded.
-const std::shared_ptr<const error> out_of_memory =
-    std::make_shared<const error>(error{errc::io, 0, "cannot log the event: no memory left"});
+// What a receipt holds when there is no memory left to say more. Made when the library is loaded, and never destroyed.
+const std::shared_ptr<const error>& out_of_memory = *new std::shared_ptr<const error>(
+    std::make_shared<const error>(error{errc::io, 0, "cannot log the event: no memory left"}));
 
 }  // namespace
 
@@ -124,12 +124,13 @@ const std::shared_ptr<const error> out_of_memory =
 // holds the locks of all loggers itself meanwhile, and both processes find them free.
 class fork_guard {
  public:
-  using lockable = std::array<std::mutex*, 3>;  // of one logger; never held together by anybody else
+  using lockable = std::array<std::mutex*, 3>;  // of one logger
 
   static fork_guard& instance;
 
   void add(const lockable& locks) {
     const std::lock_guard lock(mutex_);
+    locked_.reserve((all_.size() + 1) * locks.size());
     all_.push_back(locks);
   }
   void remove(const lockable& locks) noexcept {
@@ -140,25 +141,37 @@ class fork_guard {
  private:
   fork_guard() { (void)io::at_fork(prepare, release, release); }
 
+  // Locks all, whatever order other threads lock some of them in (a sink may own a logger): waits for one lock while it has
+  // no other, and begins again with the one that was not free, as std::lock does.
   static void prepare() {
     instance.mutex_.lock();
-    for (const lockable& locks : instance.all_) {
-      for (std::mutex* const one : locks) one->lock();
+    std::vector<std::mutex*>& locks = instance.locked_;
+    locks.clear();
+    for (const lockable& of_one : instance.all_) locks.insert(locks.end(), of_one.begin(), of_one.end());
+    for (std::size_t first = 0; first < locks.size();) {
+      std::swap(locks.front(), locks[first]);
+      locks.front()->lock();
+      std::size_t held = 1;
+      while (held < locks.size() && locks[held]->try_lock()) ++held;
+      if (held == locks.size()) return;
+      for (std::size_t i = 0; i < held; ++i) locks[i]->unlock();
+      first = held;
     }
   }
   static void release() {
-    for (const lockable& locks : instance.all_) {
-      for (std::mutex* const one : locks) one->unlock();
-    }
+    for (std::mutex* const one : instance.locked_) one->unlock();
     instance.mutex_.unlock();
   }
 
   std::mutex mutex_;
   std::vector<lockable> all_;
+  std::vector<std::mutex*> locked_;  // from prepare to release; with room for all, so that prepare allocates nothing
 };
 
 // Made when the library is loaded, so that no fork finds it half made; never destroyed, so that a logger may outlive it.
 fork_guard& fork_guard::instance = *new fork_guard;
+
+enum class call_kind : std::uint8_t { event, other };  // of the sink: does its failure count as a failed event?
 
 struct audit_logger::state {
   explicit state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
@@ -167,7 +180,11 @@ struct audit_logger::state {
     sink->set_notice_handler([this](const error& what) { pending_notices.push_back(what); });
     fork_guard::instance.add(locks());
   }
-  ~state() { fork_guard::instance.remove(locks()); }
+  ~state() {
+    fork_guard::instance.remove(locks());
+    sink.reset();  // which may still have something to say
+    for (const error& what : pending_notices) reports.report(what);
+  }
   state(const state&) = delete;
   state& operator=(const state&) = delete;
 
@@ -176,9 +193,10 @@ struct audit_logger::state {
   receipt append(std::string_view line, time_point now) noexcept;
   receipt append_long(const json::line_parts& parts, time_point now) noexcept;
   receipt refuse(error cause) noexcept;
+  receipt refuse_without_memory() noexcept;
   template <class Call>
-  std::shared_ptr<const error> with_sink(Call&& call) noexcept;
-  void unlock_and_report(const error* cause) noexcept;
+  std::shared_ptr<const error> with_sink(call_kind kind, Call&& call) noexcept;
+  void unlock_and_report(const error* cause, call_kind kind) noexcept;
 
   logger_options options;              // never changed once the constructor is done
   std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the five below
@@ -220,7 +238,8 @@ std::shared_ptr<const error> current_error() noexcept try {
 // Runs `call` with the sink to itself; whatever it throws becomes an error. What there is to report is reported without the
 // lock. Inlined: the way from log_event to write(2) has few calls, since returning through many from a system call is slow.
 template <class Call>
-[[gnu::always_inline]] inline std::shared_ptr<const error> audit_logger::state::with_sink(Call&& call) noexcept {
+[[gnu::always_inline]] inline std::shared_ptr<const error> audit_logger::state::with_sink(call_kind kind,
+                                                                                          Call&& call) noexcept {
   std::shared_ptr<const error> cause;
   sink_mutex.lock();
   try {
@@ -231,32 +250,30 @@ template <class Call>
   if (pending_notices.empty() && !cause) [[likely]] {
     sink_mutex.unlock();
   } else {
-    unlock_and_report(cause.get());
+    unlock_and_report(cause.get(), kind);
   }
   return cause;
 }
 
-void audit_logger::state::unlock_and_report(const error* cause) noexcept {
+void audit_logger::state::unlock_and_report(const error* cause, call_kind kind) noexcept {
   const std::vector<error> heard = std::exchange(pending_notices, {});
   notices.add(heard.size());
   sink_mutex.unlock();
+  if (cause != nullptr && kind == call_kind::event) failed.fetch_add(1, std::memory_order_relaxed);
   for (const error& what : heard) reports.report(what);
   if (cause != nullptr) reports.report(*cause);
 }
 
 [[gnu::always_inline]] inline receipt audit_logger::state::append(std::string_view line, time_point now) noexcept {
   std::uint64_t sequence = 0;
-  auto cause = with_sink([&] {
+  auto cause = with_sink(call_kind::event, [&] {
     const std::uint64_t next = accepted.get() + 1;
     sink->write({line, 1, next, now});
     sequence = next;
     accepted.add(1);
     bytes.add(line.size());
   });
-  if (!cause) [[likely]]
-    return receipt(sequence);
-  failed.fetch_add(1, std::memory_order_relaxed);
-  return receipt(std::move(cause));
+  return cause ? receipt(std::move(cause)) : receipt(sequence);
 }
 
 receipt audit_logger::state::refuse(error cause) noexcept try {
@@ -267,6 +284,12 @@ receipt audit_logger::state::refuse(error cause) noexcept try {
   return receipt(out_of_memory);
 }
 
+receipt audit_logger::state::refuse_without_memory() noexcept {
+  failed.fetch_add(1, std::memory_order_relaxed);
+  reports.report(*out_of_memory);
+  return receipt(out_of_memory);
+}
+
 receipt audit_logger::state::append_long(const json::line_parts& parts, time_point now) noexcept try {
   const auto too_long = [this](std::size_t found) {
     return refuse({errc::line_too_long, 0,
@@ -274,7 +297,7 @@ receipt audit_logger::state::append_long(const json::line_parts& parts, time_poi
                        " bytes or more; expected at most " + std::to_string(options.max_line_bytes) +
                        " (logger_options::max_line_bytes)"});
   };
-  if (const std::size_t least = json::line_bytes_bound(parts) / 8; least > options.max_line_bytes) return too_long(least);
+  if (const std::size_t least = json::line_bytes_floor(parts); least > options.max_line_bytes) return too_long(least);
   const auto exact = json::line_bytes(parts);
   if (!exact) return refuse(exact.error());
   if (*exact > options.max_line_bytes) return too_long(*exact);
@@ -290,9 +313,7 @@ receipt audit_logger::state::append_long(const json::line_parts& parts, time_poi
   if (line.size() <= kept_line_bytes) (void)exchange_long_line(std::move(line));
   return made;
 } catch (...) {
-  failed.fetch_add(1, std::memory_order_relaxed);
-  reports.report(*out_of_memory);
-  return receipt(out_of_memory);
+  return refuse_without_memory();
 }
 
 audit_logger::audit_logger(logger_options options)
@@ -316,9 +337,7 @@ receipt audit_logger::record(std::string_view container, std::string_view action
   if (*encoded > state_->options.max_line_bytes) return state_->append_long(parts, now);  // which refuses it
   return state_->append({line, *encoded}, now);
 } catch (...) {
-  state_->failed.fetch_add(1, std::memory_order_relaxed);
-  state_->reports.report(*out_of_memory);
-  return receipt(out_of_memory);
+  return state_->refuse_without_memory();
 }
 
 receipt audit_logger::log_event(const event& e) noexcept try {
@@ -352,13 +371,12 @@ receipt audit_logger::log_event(const event& e) noexcept try {
   }
   return record(e.container, e.action, details);
 } catch (...) {
-  state_->failed.fetch_add(1, std::memory_order_relaxed);
-  return receipt(out_of_memory);
+  return state_->refuse_without_memory();
 }
 
 receipt audit_logger::sync() noexcept {
   std::uint64_t last = 0;
-  auto cause = state_->with_sink([&] {
+  auto cause = state_->with_sink(call_kind::other, [&] {
     last = state_->accepted.get();
     state_->sink->sync();
   });
@@ -366,12 +384,23 @@ receipt audit_logger::sync() noexcept {
 }
 
 receipt audit_logger::reopen() noexcept {
-  auto cause = state_->with_sink([&] { state_->sink->reopen(); });
+  auto cause = state_->with_sink(call_kind::other, [&] { state_->sink->reopen(); });
   return cause ? receipt(std::move(cause)) : receipt(state_->accepted.get());
 }
 
 std::vector<event> audit_logger::tail_log(std::int64_t n) const {
-  return annals::tail_log(state_->options.path, n);
+  std::optional<damage> first;
+  std::uint64_t count = 0;
+  const auto note = [&](const damage& found) {
+    if (count++ == 0) first = found;
+  };
+  std::vector<event> events = annals::tail_log(state_->options.path, n, {.on_damage = note});
+  if (first) {
+    state_->reports.report({errc::damaged, 0,
+                            "'" + first->file + "': " + std::to_string(count) + (count == 1 ? " line" : " lines") +
+                                " skipped; at offset " + std::to_string(first->offset) + ": " + first->cause});
+  }
+  return events;
 }
 
 logger_stats audit_logger::stats() const noexcept {

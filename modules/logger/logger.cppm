@@ -36,9 +36,9 @@ struct logger_options {
   precision timestamps = precision::seconds;            // of events that bring no time of their own
   std::size_t max_line_bytes = limits::line_bytes_max;  // newline included; 64 to limits::line_bytes_ceiling
   unsigned file_mode = 0600;                            // of files that are created; the umask applies
-  // Hears of every kind of failure and notice at once, and then at most once a second of each kind; the message says how
-  // many it did not hear of. Called on the thread that failed, no lock held; what it throws is ignored. Standard error is
-  // written to when this is empty.
+  // Hears of every kind of failure and notice at once, and then at most once a second of each kind (errc::replaced: always);
+  // the message says how many it did not hear of. Called on the thread that failed, no lock held; what it throws is ignored.
+  // Standard error is written to when this is empty.
   std::function<void(const error&)> on_error = {};
   // Where the lines go; the file sink on `path` when empty.
   std::unique_ptr<annals::sink> sink = {};
@@ -76,14 +76,17 @@ class audit_logger {
   // `dest` or `detail` of null is an absent one.
   receipt log_event(const event& e) noexcept;
 
-  // Makes every event accepted before the call durable: the file is synced, and its directory. The receipt tells a failure.
+  // Makes every event accepted before the call durable: the file is synced, and its directory. The receipt tells a failure;
+  // and goes on telling it, for events that can no longer be made durable (their file failed to sync, or was removed), until
+  // reopen().
   receipt sync() noexcept;
 
   // Lets go of the file and uses the one at the path from the next event on: for whoever rotates by renaming.
   receipt reopen() noexcept;
 
   // The last `n` events in order; none for n <= 0 or where there is no file. Sees every event this process has had
-  // accepted. Throws annals::failure when the file cannot be read.
+  // accepted. Lines that are no events are skipped, and the error handler hears of them (errc::damaged); annals::read_tail
+  // tells of each. Throws annals::failure when the file cannot be read.
   std::vector<event> tail_log(std::int64_t n = 50) const;
 
   logger_stats stats() const noexcept;

@@ -30,10 +30,112 @@ constexpr std::size_t block_bytes = 64 * 1024;
 // notices within 100 ms.
 constexpr std::chrono::milliseconds grace{250};
 
+// How long next() waits at most for a time given as a limit: the clock's arithmetic ends somewhere.
+constexpr std::chrono::hours wait_max{24 * 365};
+
 struct opened_file {
   io::file file;
   io::file_status identity;
   std::chrono::nanoseconds seen{0};  // when; io::system_calls::uptime
+};
+
+struct forward_line {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;  // newline not included
+  bool too_long = false;    // then `text` is empty
+  std::string_view text;    // valid until the next call
+};
+
+// The lines of a file from an offset on, as they become complete.
+class forward_lines {
+ public:
+  forward_lines() = default;
+  forward_lines(const io::file& file, std::uint64_t at)
+      : first_(file.read_before(check_first_bytes_max, check_first_bytes_max).value()),
+        buffer_(file.read_before(at, check_last_bytes_max).value()),
+        head_(buffer_.size()),
+        offset_(at) {}
+
+  std::uint64_t offset() const noexcept { return offset_; }
+  std::uint64_t end() const noexcept { return offset_ + dropped_ + (buffer_.size() - head_); }
+
+  // Of a cursor at offset().
+  std::uint64_t check() const noexcept {
+    const auto first_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(offset_, check_first_bytes_max));
+    return check_of(std::string_view(first_).substr(0, first_bytes), dropped_ != 0 ? before_dropped_ : before_head());
+  }
+
+  // Does offset() lie behind a line whose newline was still missing?
+  bool is_behind_line() const noexcept { return head_ != 0 && dropped_ == 0 && buffer_[head_ - 1] != '\n'; }
+
+  enum class found : std::uint8_t { nothing, more, rewritten };
+
+  // Reads what was appended; or finds that what was read before is not there any more.
+  found fill(const io::file& file) {
+    const std::size_t overlap = std::min(buffer_.size(), check_last_bytes_max);
+    std::string block(overlap + block_bytes, '\0');
+    block.resize(file.read_at(block.data(), block.size(), end() - overlap).value());
+    if (!block.starts_with(std::string_view(buffer_).substr(buffer_.size() - overlap))) return found::rewritten;
+    if (block.size() == overlap) return found::nothing;
+    std::string first(check_first_bytes_max, '\0');
+    first.resize(file.read_at(first.data(), first.size(), 0).value());
+    if (!first.starts_with(first_)) return found::rewritten;
+    first_ = std::move(first);
+    buffer_.erase(0, head_ - before_head().size());
+    head_ = std::min(head_, check_last_bytes_max);
+    buffer_.append(block, overlap);
+    return found::more;
+  }
+
+  std::optional<forward_line> next() {
+    const std::size_t newline = buffer_.find('\n', head_ + searched_);
+    if (newline == std::string::npos) {
+      searched_ = buffer_.size() - head_;
+      if (searched_ > limits::line_bytes_ceiling) drop();
+      return std::nullopt;
+    }
+    const forward_line line = cut(newline);
+    offset_ += line.bytes + 1;
+    head_ = newline + 1;
+    searched_ = 0;
+    dropped_ = 0;
+    return line;
+  }
+
+  // What has no newline yet.
+  forward_line rest() const { return cut(buffer_.size()); }
+
+ private:
+  std::string_view before_head() const noexcept {
+    const std::size_t bytes = std::min(head_, check_last_bytes_max);
+    return std::string_view(buffer_).substr(head_ - bytes, bytes);
+  }
+
+  forward_line cut(std::size_t to) const {
+    forward_line line;
+    line.offset = offset_;
+    line.bytes = dropped_ + (to - head_);
+    line.too_long = line.bytes > limits::line_bytes_ceiling;
+    if (!line.too_long) line.text = std::string_view(buffer_).substr(head_, to - head_);
+    return line;
+  }
+
+  // Lets go of a line that is too long to be returned; only where it ends matters now.
+  void drop() {
+    if (dropped_ == 0) before_dropped_ = before_head();
+    dropped_ += searched_;
+    searched_ = 0;
+    buffer_.erase(0, buffer_.size() - check_last_bytes_max);
+    head_ = buffer_.size();
+  }
+
+  std::string first_;           // the file's first bytes
+  std::string buffer_;          // what was read, up to check_last_bytes_max bytes before head_ included
+  std::size_t head_ = 0;        // where in the buffer the next line begins, or goes on behind what was dropped
+  std::size_t searched_ = 0;    // bytes from head_ on that contain no newline
+  std::uint64_t offset_ = 0;    // of the next line in the file
+  std::uint64_t dropped_ = 0;   // bytes of it that were let go
+  std::string before_dropped_;  // the bytes before offset_, if any were dropped since
 };
 
 }  // namespace
@@ -44,58 +146,43 @@ struct follower::state {
 
   std::optional<opened_file> open_at_path() const;
   bool open();
-  void look_for_successor();
-  std::uint64_t starting_offset(const opened_file& opened) const;
-  std::optional<event> take_line();
-  std::optional<event> decode(std::uint64_t at, std::string_view line);
-  bool fill();
-  bool move_on(std::optional<event>& last);
-  std::optional<event> finish();
+  std::uint64_t starting_offset(const opened_file& opened);
   void begin(opened_file& next, std::uint64_t at);
-  void rewind(std::uint64_t at, std::string before);
-  void report(std::uint64_t at, std::uint64_t bytes, std::string cause) const;
+  std::optional<event> take_line();
+  std::optional<event> decode(const forward_line& line);
+  bool fill();
+  void look_for_successor();
+  bool move_on(std::optional<event>& last);
+  void report(std::uint64_t at, std::uint64_t bytes, std::string cause);
 
   const std::string path;
   const read_options options;
   std::optional<cursor> start;  // until the first file is open
   io::change_watch watch;
   std::atomic<bool> stopped = false;
+  std::uint64_t damaged = 0;
 
   io::file file;
   io::file_status identity;  // of file
   std::uint64_t segment = 0;
-  std::uint64_t offset = 0;   // of the line to be returned next; buffer[head] unless bytes of it were dropped
-  std::string buffer;         // bytes read
-  std::size_t head = 0;       // where in the buffer that line begins, or goes on behind what was dropped
-  std::size_t searched = 0;   // bytes from head on that contain no newline
-  std::uint64_t dropped = 0;  // bytes of that line that were let go, since it is too long to be returned
-  std::string mark;           // the last bytes before the end of the buffer in the file: still there, or rewritten?
-  bool behind_line = false;   // offset lies behind a line whose newline was missing when it was returned
+  forward_lines lines;
   std::optional<std::chrono::nanoseconds> moved;  // when file was first seen not to be at the path any more
   std::deque<opened_file> successors;             // the files that stood at the path since, oldest first
 };
 
-void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string cause) const {
+void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string cause) {
+  ++damaged;
   if (options.on_damage) options.on_damage({path, at, bytes, std::move(cause)});
 }
 
 // Goes on in `next`, at `at`; takes the file out of it. Nothing is changed when it throws.
 void follower::state::begin(opened_file& next, std::uint64_t at) {
-  std::string before = next.file.read_before(at, check_bytes_max).value();
+  forward_lines from(next.file, at);
   segment = segment::live_number(path).value();
   file = std::move(next.file);
   identity = next.identity;
+  lines = std::move(from);
   moved.reset();
-  rewind(at, std::move(before));
-}
-
-void follower::state::rewind(std::uint64_t at, std::string before) {
-  offset = at;
-  buffer.clear();
-  head = searched = 0;
-  dropped = 0;
-  mark = std::move(before);
-  behind_line = !mark.empty() && mark.back() != '\n';
 }
 
 // Opens what is at the path; nothing where nothing is.
@@ -121,7 +208,7 @@ bool follower::state::open() {
 }
 
 // Where to begin in the first file: where the cursor stands, if it still fits.
-std::uint64_t follower::state::starting_offset(const opened_file& opened) const {
+std::uint64_t follower::state::starting_offset(const opened_file& opened) {
   if (!start || *start == cursor{}) return 0;
   const annals::position& at = start->at;
   const std::uint64_t live = segment::live_number(path).value();
@@ -131,9 +218,8 @@ std::uint64_t follower::state::starting_offset(const opened_file& opened) const 
                ", but the live segment is " + std::to_string(live) + "; reading the live segment from its beginning");
     return 0;
   }
-  const bool fits =
-      at.offset <= opened.identity.bytes &&
-      (start->check == 0 || start->check == check_of(opened.file.read_before(at.offset, check_bytes_max).value()));
+  const bool fits = at.offset <= opened.identity.bytes &&
+                    (start->check == 0 || start->check == forward_lines(opened.file, at.offset).check());
   if (fits) return at.offset;
   report(0, 0,
          "the cursor " + to_string(*start) +
@@ -141,67 +227,43 @@ std::uint64_t follower::state::starting_offset(const opened_file& opened) const 
   return 0;
 }
 
-// Reads what was appended. True when there is something new in the buffer, or when the file had to be begun again.
+// Reads what was appended. True when there is something new to look at, or when the file had to be begun again.
 bool follower::state::fill() {
-  const std::uint64_t end = offset + dropped + (buffer.size() - head);
-  std::string block(mark.size() + block_bytes, '\0');
-  block.resize(file.read_at(block.data(), block.size(), end - mark.size()).value());
-  if (!block.starts_with(mark)) {
-    report(end, 0, "the file was cut or rewritten behind the reader; reading it again from its beginning");
-    rewind(0, {});
-    return true;
+  const forward_lines::found found = lines.fill(file);
+  if (found == forward_lines::found::rewritten) {
+    report(lines.end(), 0, "the file was cut or rewritten behind the reader; reading it again from its beginning");
+    lines = forward_lines(file, 0);
   }
-  if (block.size() == mark.size()) return false;
-  buffer.erase(0, std::exchange(head, 0));
-  buffer.append(block, mark.size());
-  mark = block.substr(block.size() - std::min(block.size(), check_bytes_max));
-  return true;
+  return found != forward_lines::found::nothing;
 }
 
-std::optional<event> follower::state::decode(std::uint64_t at, std::string_view line) {
-  if (std::exchange(behind_line, false) && is_blank(line)) return std::nullopt;
-  auto read = json::decode_line(line);
-  if (read) return std::move(*read);
-  report(at, line.size(), cause_of(line, std::move(read.error().message)));
-  return std::nullopt;
+std::optional<event> follower::state::decode(const forward_line& line) {
+  if (line.too_long) {
+    report(line.offset, line.bytes, "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
+    return std::nullopt;
+  }
+  auto read = json::decode_line(line.text);
+  if (!read) {
+    std::string cause = cause_of(line.text, read.error().message);
+    const std::size_t glued = decode_glued_line(line.text, read, json::decode_line);
+    if (glued == std::string::npos) {
+      report(line.offset, line.bytes, std::move(cause));
+      return std::nullopt;
+    }
+    report(line.offset, glued, std::string(glued_cause));
+  }
+  return std::move(*read);
 }
 
-// The next event among the complete lines of the buffer.
+// The next event among the complete lines.
 std::optional<event> follower::state::take_line() {
   for (;;) {
-    const std::size_t newline = buffer.find('\n', head + searched);
-    if (newline == std::string::npos) break;
-    const std::string_view line = std::string_view(buffer).substr(head, newline - head);
-    const std::uint64_t at = offset;
-    const std::uint64_t bytes = dropped + line.size();
-    offset += bytes + 1;
-    head = newline + 1;
-    searched = 0;
-    dropped = 0;
-    if (bytes > limits::line_bytes_ceiling) {
-      report(at, bytes, "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
-    } else if (auto read = decode(at, line)) {
-      return read;
-    }
+    const bool behind_line = lines.is_behind_line();
+    const auto line = lines.next();
+    if (!line) return std::nullopt;
+    if (behind_line && is_blank(line->text)) continue;  // the newline of a line that was read without it
+    if (auto read = decode(*line)) return read;
   }
-  searched = buffer.size() - head;
-  if (searched > limits::line_bytes_ceiling) {
-    dropped += searched;
-    buffer.clear();
-    head = searched = 0;
-  }
-  return std::nullopt;
-}
-
-// What is left when nobody writes to the file any more: a last line without its newline.
-std::optional<event> follower::state::finish() {
-  const std::string_view rest = std::string_view(buffer).substr(head);
-  if (dropped != 0) {
-    report(offset, dropped + rest.size(), "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
-  } else if (!rest.empty()) {
-    return decode(offset, rest);
-  }
-  return std::nullopt;
 }
 
 // Keeps hold of what now stands at the path, so that it is not missed however soon it is replaced in its turn.
@@ -227,9 +289,12 @@ void follower::state::look_for_successor() {
 bool follower::state::move_on(std::optional<event>& last) {
   look_for_successor();
   if (successors.empty() || io::calls().uptime() - successors.front().seen < grace) return false;
-  last = finish();
+  // What has no newline will get none now. It is read before `begin` gives up the old file, but only reported when that worked.
+  const forward_lines finished = lines;
   begin(successors.front(), 0);
   successors.pop_front();
+  const forward_line rest = finished.rest();
+  if (rest.bytes != 0 && !(finished.is_behind_line() && is_blank(rest.text))) last = decode(rest);
   return true;
 }
 
@@ -241,7 +306,8 @@ follower::~follower() = default;
 std::optional<event> follower::next(std::optional<std::chrono::milliseconds> timeout) {
   using clock = std::chrono::steady_clock;
   state& s = *state_;
-  const auto deadline = clock::now() + timeout.value_or(std::chrono::milliseconds(0));
+  const auto limit = std::min<std::chrono::milliseconds>(timeout.value_or(std::chrono::milliseconds(0)), wait_max);
+  const auto deadline = clock::now() + limit;
   for (bool waited_out = false;;) {
     if (s.stopped.load(std::memory_order_relaxed)) return std::nullopt;
     if (s.file.is_open() || s.open()) {
@@ -268,7 +334,11 @@ std::optional<event> follower::next(std::optional<std::chrono::milliseconds> tim
 cursor follower::position() const {
   const state& s = *state_;
   if (!s.file.is_open()) return s.start.value_or(cursor{{s.segment, 0}, 0});
-  return {{s.segment, s.offset}, check_of(s.file.read_before(s.offset, check_bytes_max).value())};
+  return {{s.segment, s.lines.offset()}, s.lines.check()};
+}
+
+std::uint64_t follower::damaged() const noexcept {
+  return state_->damaged;
 }
 
 void follower::stop() noexcept {

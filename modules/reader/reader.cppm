@@ -4,7 +4,8 @@
 //
 // Readers return the lines that are JSON objects. Anything else is skipped and reported as damage, with one exception: an
 // incomplete last line is no damage, since its writer may be in the middle of it. A last line that lacks only its newline
-// counts. The present readers read the live segment.
+// counts. Where a whole line is glued to the fragment of another, the fragment is damage and the line an event. The present
+// readers read the live segment.
 module;
 #include <chrono>
 #include <cstdint>
@@ -51,6 +52,7 @@ std::optional<cursor> parse_cursor(std::string_view text);
 struct tail_page {
   std::vector<event> events;  // in the order of the log
   cursor next;                // where follow() goes on without a gap or a repetition
+  std::uint64_t damaged = 0;  // how often on_damage was told
 };
 
 // The last `n` events of the log at `path`: none for n <= 0, or where no regular file is at `path`. Reads the file backwards
@@ -73,8 +75,12 @@ class follower {
   // annals::failure when the file cannot be read, or the system has no inotify instance left.
   std::optional<event> next(std::optional<std::chrono::milliseconds> timeout = std::nullopt);
 
-  // Behind the event returned last: follow(path, position()) goes on there.
+  // Behind the event returned last: follow(path, position()) goes on there. Of what was read, not of what the file may hold
+  // now.
   cursor position() const;
+
+  // How often on_damage was told.
+  std::uint64_t damaged() const noexcept;
 
   // Makes next() return nothing, now and from now on. Any thread, and signal handlers.
   void stop() noexcept;

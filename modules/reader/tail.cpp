@@ -105,71 +105,87 @@ class tail_reader {
  public:
   tail_reader(const std::string& path, std::int64_t n, const read_options& options) : path_(path), n_(n), options_(options) {}
 
+  // Everything but the cursor's segment and check.
   tail_page read(const io::file& file) {
-    const std::uint64_t bytes = file.status().value().bytes;
-    backward_lines lines(file, bytes);
-    tail_page page;
-    page.next.at = {segment::live_number(path_).value(), bytes};
+    page_.next.at.offset = file.status().value().bytes;
+    backward_lines lines(file, page_.next.at.offset);
     bool last = true;
     while (auto line = lines.next()) {
       if (last && !line->terminated) {
-        if (!take_unterminated(*line, page)) page.next.at.offset = line->offset;
-      } else if (wants_more(page)) {
-        take(*line, page);
+        if (!take_unterminated(*line)) page_.next.at.offset = line->offset;
+      } else if (wants_more()) {
+        take(*line);
       }
       last = false;
-      if (!wants_more(page)) break;
+      if (!wants_more()) break;
     }
-    std::reverse(page.events.begin(), page.events.end());
-    page.next.check = check_of(file.read_before(page.next.at.offset, check_bytes_max).value());
-    return page;
+    std::reverse(page_.events.begin(), page_.events.end());
+    return std::move(page_);
   }
 
  private:
-  bool wants_more(const tail_page& page) const noexcept {
-    return n_ > 0 && page.events.size() < static_cast<std::uint64_t>(n_);
-  }
+  bool wants_more() const noexcept { return n_ > 0 && page_.events.size() < static_cast<std::uint64_t>(n_); }
 
   // Its writer may be in the middle of it: a line that is no event is not damage, but not read past either.
-  bool take_unterminated(const backward_line& line, tail_page& page) {
-    if (!wants_more(page) || line.too_long) return false;
+  bool take_unterminated(const backward_line& line) {
+    if (!wants_more() || line.too_long) return false;
     auto read = json::decode_line(line.text);
     if (!read) return false;
-    page.events.push_back(std::move(*read));
+    page_.events.push_back(std::move(*read));
     return true;
   }
 
-  void take(const backward_line& line, tail_page& page) {
-    if (line.too_long) return report(line, "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
-    auto read = json::decode_line(line.text);
-    if (read) {
-      page.events.push_back(std::move(*read));
-    } else {
-      report(line, cause_of(line.text, std::move(read.error().message)));
+  void take(const backward_line& line) {
+    if (line.too_long) {
+      return report(line, line.bytes, "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
     }
+    auto read = json::decode_line(line.text);
+    if (!read) {
+      std::string cause = cause_of(line.text, read.error().message);
+      const std::size_t glued = decode_glued_line(line.text, read, json::decode_line);
+      if (glued == std::string::npos) return report(line, line.bytes, std::move(cause));
+      report(line, glued, std::string(glued_cause));
+    }
+    page_.events.push_back(std::move(*read));
   }
 
-  void report(const backward_line& line, std::string cause) const {
-    if (options_.on_damage) options_.on_damage({path_, line.offset, line.bytes, std::move(cause)});
+  void report(const backward_line& line, std::uint64_t bytes, std::string cause) {
+    ++page_.damaged;
+    if (options_.on_damage) options_.on_damage({path_, line.offset, bytes, std::move(cause)});
   }
 
   const std::string& path_;
   const std::int64_t n_;
   const read_options& options_;
+  tail_page page_;
 };
+
+// The file at `path`, or nothing where no regular file is.
+std::optional<io::file> open_log(const std::string& path) {
+  const auto status = io::status_at(path).value();
+  const bool worth_opening = status && (status->kind == io::file_kind::regular || status->kind == io::file_kind::symlink);
+  if (!worth_opening) return std::nullopt;
+  return io::file::open(path, io::open_for::reading).value();  // which refuses the link, and says so
+}
 
 }  // namespace
 
 tail_page read_tail(const std::string& path, std::int64_t n, const read_options& options) {
-  const auto status = io::status_at(path).value();
-  const bool worth_opening = status && (status->kind == io::file_kind::regular || status->kind == io::file_kind::symlink);
-  if (!worth_opening) return {};
-  const io::file file = io::file::open(path, io::open_for::reading).value();  // which refuses the link, and says so
-  return tail_reader(path, n, options).read(file);
+  const auto file = open_log(path);
+  if (!file) return {};
+  tail_page page = tail_reader(path, n, options).read(*file);
+  const std::uint64_t offset = page.next.at.offset;
+  page.next.at.segment = segment::live_number(path).value();
+  page.next.check =
+      check_of(file->read_before(std::min<std::uint64_t>(offset, check_first_bytes_max), check_first_bytes_max).value(),
+               file->read_before(offset, check_last_bytes_max).value());
+  return page;
 }
 
 std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_options& options) {
-  return read_tail(path, n, options).events;
+  const auto file = open_log(path);
+  if (!file) return {};
+  return tail_reader(path, n, options).read(*file).events;
 }
 
 }  // namespace annals

@@ -4,7 +4,8 @@
 //
 // A logger owns one sink and calls it like this: never two functions at a time, whichever threads log; batches in the order
 // of their sequence numbers; the destructor last, after everything accepted has been written. A sink therefore needs no
-// lock. Its calls run on the threads that log, so whatever it waits for, they wait for. It must not fork within a call.
+// lock. Its calls run on the threads that log, so whatever it waits for, they wait for. It must neither fork
+// nor log to its own logger within a call.
 module;
 #include <cstddef>
 #include <cstdint>
@@ -50,7 +51,8 @@ class sink {
   virtual void sync() = 0;
 
   // The destination was moved away on purpose (a rotation by somebody else): let go of it, and use the one that is at the
-  // configured place from now on.
+  // configured place from now on. Whoever calls this knows of what earlier syncs could not make durable: the next ones speak
+  // for what came since.
   virtual void reopen() = 0;
 
   // Where the next line will go.

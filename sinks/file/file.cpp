@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,7 @@ module;
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 module annals.sinks.file;
 import annals.segment;
 
@@ -40,11 +42,9 @@ file_sink::file_sink(std::string path, unsigned mode) : path_(std::move(path)), 
 file_sink::~file_sink() = default;
 
 void file_sink::write(const batch& lines) {
-  if (!file_.is_open()) [[unlikely]] {
+  const bool due = lines.now - looked_ >= check_interval || lines.now < looked_;
+  if (!file_.is_open() || (due && !is_in_place(lines.now))) [[unlikely]]
     open(lines.now);
-  } else if (lines.now - looked_ >= check_interval || lines.now < looked_) [[unlikely]] {
-    look_at_path(lines.now);
-  }
   if (torn_) [[unlikely]]
     end_torn_tail();
   std::size_t appended = 0;
@@ -52,13 +52,17 @@ void file_sink::write(const batch& lines) {
   if (appended != 0) unsynced_ = true;
   if (failed != 0) [[unlikely]] {
     torn_ = appended != 0;
-    throw sink_error(io::system_error("append to", path_, failed));
+    if (failed != io::file::interleaved) throw sink_error(io::system_error("append to", path_, failed));
+    throw sink_error({errc::io, 0,
+                      "cannot append to '" + path_ +
+                          "': the system took the line in parts (is the disk full?), and another process "
+                          "wrote between them"});
   }
   lines_since_look_ += lines.count;
 }
 
 void file_sink::open(time_point now) {
-  io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_));
+  io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_, &unsynced_directories_));
   const io::file_status identity = or_throw(opened.status());
   if (!io::same_file(identity, identity_)) suspect_.reset();
   file_ = std::move(opened);
@@ -66,33 +70,33 @@ void file_sink::open(time_point now) {
   looked_ = now;
   lines_since_look_ = 0;
   unsynced_ = false;
-  directory_unsynced_ = true;
+  unsynced_directories_.push_back(io::parent_of(path_));  // we cannot tell whether we created it
+  std::sort(unsynced_directories_.begin(), unsynced_directories_.end());
+  unsynced_directories_.erase(std::unique(unsynced_directories_.begin(), unsynced_directories_.end()),
+                              unsynced_directories_.end());
   torn_ = true;  // unknown: look before the first line
 }
 
-// Is the file that we hold still the one at the path? If not, go on with the one that is, or a new one.
-void file_sink::look_at_path(time_point now) {
+// Is the file that we hold still the one at the path? If not, it is let go.
+bool file_sink::is_in_place(time_point now) {
+  looked_ = now;
   const auto at_path = io::status_at(path_);
   const auto held = file_.status();
   if (!at_path || !held) {  // we cannot tell; what we hold is a file all the same
-    looked_ = now;
     notice(!at_path ? at_path.error() : held.error());
-    return;
+    return true;
   }
-  if (*at_path && io::same_file(**at_path, identity_)) {
-    looked_ = now;
-    lines_since_look_ = 0;
-    return;
-  }
+  const std::uint64_t lines = std::exchange(lines_since_look_, 0);
+  if (*at_path && io::same_file(**at_path, identity_)) return true;
   const bool removed = held->links == 0;
-  const std::string events = std::to_string(lines_since_look_) + (lines_since_look_ == 1 ? " event" : " events");
-  const std::string what = removed ? "was removed by somebody else; the last " + events + " written to it may be lost with it"
-                                   : "was renamed or replaced by somebody else; the last " + events + " are in the old file";
+  const std::string events = lines == 1 ? "the last event" : "the last " + std::to_string(lines) + " events";
+  const std::string what = removed ? "was removed by somebody else; " + events + " written to it may be lost with it"
+                                   : "was renamed or replaced by somebody else; " + events + " may be in the old file";
   const error cause = {errc::replaced, 0,
                        "'" + path_ + "' " + what + "; logging goes on in the file at that path, made anew if missing"};
   retire(removed ? &cause : nullptr);
   notice(cause);
-  open(now);
+  return false;
 }
 
 // Ends an incomplete last line, so that nothing is glued to it.
@@ -120,14 +124,15 @@ void file_sink::retire(const error* removed) {
   if (unsynced_ && !lost_durability_) {
     lost_durability_ = removed != nullptr ? std::optional<error>(*removed) : suspect_ ? suspect_ : file_.sync_data();
   }
+  if (removed != nullptr) suspect_.reset();  // that file cannot come back; one with its inode number can
   file_.close();
   unsynced_ = false;
 }
 
 void file_sink::sync() {
-  if (lost_durability_) throw sink_error(*std::exchange(lost_durability_, std::nullopt));
-  if (!file_.is_open()) return;
-  if (suspect_) throw sink_error(*suspect_);
+  if (file_.is_open()) (void)is_in_place(io::calls().now());
+  if (lost_durability_) throw sink_error(*lost_durability_);
+  if (suspect_ && file_.is_open()) throw sink_error(*suspect_);
   if (unsynced_) {
     if (auto failed = file_.sync_data()) {
       failed->message +=
@@ -138,13 +143,18 @@ void file_sink::sync() {
     }
     unsynced_ = false;
   }
-  if (directory_unsynced_) {
-    if (auto failed = io::sync_directory(io::parent_of(path_))) throw sink_error(std::move(*failed));
-    directory_unsynced_ = false;
+  sync_directories();
+}
+
+void file_sink::sync_directories() {
+  while (!unsynced_directories_.empty()) {
+    if (auto failed = io::sync_directory(unsynced_directories_.back())) throw sink_error(std::move(*failed));
+    unsynced_directories_.pop_back();
   }
 }
 
 void file_sink::reopen() {
+  lost_durability_.reset();
   if (file_.is_open()) retire(nullptr);
 }
 

@@ -10,6 +10,7 @@ module;
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 export module annals.sinks.file;
 import annals.event;
 import annals.io;
@@ -32,9 +33,10 @@ class file_sink final : public sink {
 
  private:
   void open(time_point now);
-  void look_at_path(time_point now);
+  bool is_in_place(time_point now);
   void end_torn_tail();
   void retire(const error* removed);
+  void sync_directories();
 
   std::string path_;
   unsigned mode_;
@@ -42,11 +44,11 @@ class file_sink final : public sink {
   io::file_status identity_;  // of file_, when it was opened
   time_point looked_ = {};    // when the path was last seen to be file_; batch::now
   std::uint64_t lines_since_look_ = 0;
-  bool torn_ = false;                     // a write of ours failed half-way
-  bool unsynced_ = false;                 // file_ holds bytes no sync has covered
-  bool directory_unsynced_ = false;       // file_ may be new in its directory
-  std::optional<error> lost_durability_;  // a file given up could not be synced: the next sync has to say so
-  std::optional<error> suspect_;          // a sync of the file `identity_` failed: no later one is believed
+  bool torn_ = false;                              // a write of ours failed half-way
+  bool unsynced_ = false;                          // file_ holds bytes no sync has covered
+  std::vector<std::string> unsynced_directories_;  // in which something was, or may have been, created since their sync
+  std::optional<error> lost_durability_;           // a file given up was not synced: no sync is complete until reopen()
+  std::optional<error> suspect_;                   // a sync of the file `identity_` failed: no later one is believed
 };
 
 }  // namespace annals

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import unittest
 
@@ -61,6 +62,11 @@ class Log(CommandTest):
             self.assertNotEqual(err, "", arguments)
         self.assertFalse(os.path.exists(self.log))
 
+    def test_complaints_about_usage_show_control_characters_escaped(self):
+        _, err = self.run_annals("log", self.log, "web", "x", "--\x1b[2J", code=2)
+        self.assertNotIn("\x1b", err)
+        self.assertIn("\\u001b[2J", err)
+
     def test_io_failure_is_exit_code_3_and_names_the_file(self):
         _, err = self.run_annals("log", self.directory, "web", "x", code=3)
         self.assertEqual(err, f"annals: cannot open '{self.directory}': it is a directory; "
@@ -105,8 +111,7 @@ class Log(CommandTest):
     def test_a_full_disk_ends_the_import_with_exit_code_3(self):
         def limit():
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-            import signal
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which would end a program that does not think of it
         good = b'{"container":"web","action":"ok"}\n' * 100
         done = subprocess.run([ANNALS, "log", self.log, "--jsonl"], input=good, capture_output=True, preexec_fn=limit)
         self.assertEqual(done.returncode, 3)

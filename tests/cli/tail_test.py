@@ -50,6 +50,31 @@ class Tail(CommandTest):
         _, err = self.run_annals("tail", self.log, code=3)
         self.assertEqual(err, f"annals: there is no log at '{self.log}'\n")
 
+    def test_what_is_no_file_is_exit_code_3(self):
+        _, err = self.run_annals("tail", self.directory, code=3)
+        self.assertEqual(err, f"annals: cannot read '{self.directory}': it is no regular file; expected the live segment of a log\n")
+        os.mkfifo(self.log)
+        self.run_annals("tail", self.log, code=3)
+        os.unlink(self.log)
+        os.symlink("/dev/null", self.log)
+        _, err = self.run_annals("tail", self.log, code=3)
+        self.assertIn("it is a symbolic link", err)
+
+    def test_json_on_a_terminal_is_harmless_and_still_json(self):
+        foreign = '{"action":"a\u009b[2J\u202e\U0001f512é",\t"x":1}\r\n'
+        self.write(foreign.encode())
+        out = self.run_on_terminal("tail", self.log, "--output", "json")
+        self.assertTrue(out.isascii())
+        self.assertNotIn("\t", out)
+        self.assertNotIn("\r", out)
+        self.assertEqual(json.loads(out), json.loads(foreign))
+        self.assertEqual(self.run_annals("tail", self.log)[0], foreign)
+
+    def test_fields_cannot_be_forged_in_columns(self):
+        self.write(line("x", detail='ok  rule=17', **{"a=1  b": "2", "q": 'say "x"'}))
+        out, _ = self.run_annals("tail", self.log, "--output", "pretty")
+        self.assertEqual(out.split("x  ", 1)[1], '"ok  rule=17"  "a=1  b"=2  q="say \\"x\\""\n')
+
     def test_wrong_usage_is_exit_code_2(self):
         for arguments in (("tail",), ("tail", self.log, "-n", "x"), ("tail", self.log, "--output", "xml"), ("tail", self.log, "more")):
             self.run_annals(*arguments, code=2)

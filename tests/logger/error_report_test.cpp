@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -24,6 +28,7 @@ using support::call;
 TEST(error_handler, hears_the_first_failure_at_once_and_then_one_a_second_with_a_count) {
   const support::temp_directory dir;
   support::faulty_calls calls;
+  calls.freeze();
   std::vector<std::string> heard;
   annals::audit_logger log(
       {.path = dir / "audit.jsonl", .on_error = [&](const annals::error& e) { heard.push_back(e.message); }});
@@ -82,6 +87,73 @@ TEST(error_handler, may_log_a_long_line_when_a_long_line_failed) {
   calls.fail(call::open, EACCES);
   EXPECT_FALSE(log.log_event("web", "x", {.detail = detail}));
   EXPECT_EQ(heard, 1);
+}
+
+TEST(error_handler, finds_the_failure_counted_already) {
+  const support::temp_directory dir;
+  support::faulty_calls calls;
+  std::uint64_t failed = 0;
+  annals::audit_logger* self = nullptr;
+  annals::audit_logger log(
+      {.path = dir / "audit.jsonl", .on_error = [&](const annals::error&) { failed = self->stats().failed; }});
+  self = &log;
+  calls.fail(call::open, EACCES);
+  EXPECT_FALSE(log.log_event("web", "x"));
+  EXPECT_EQ(failed, 1U);
+}
+
+TEST(error_handler, hears_of_damage_that_tail_log_meets) {
+  const support::temp_directory dir;
+  support::write_file(dir / "audit.jsonl", "{}\ngarbage\n{}\n");
+  std::vector<std::string> heard;
+  const annals::audit_logger log(
+      {.path = dir / "audit.jsonl", .on_error = [&](const annals::error& e) { heard.push_back(e.message); }});
+  EXPECT_EQ(log.tail_log().size(), 2U);
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_NE(heard[0].find("1 line skipped; at offset 3: not valid JSON"), std::string::npos) << heard[0];
+}
+
+// Nobody reads standard error any more: writing to it would end the process.
+TEST(error_handler, does_not_die_of_a_broken_standard_error) {
+  const support::temp_directory dir;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    int pipe[2];
+    if (::pipe(pipe) != 0) ::_exit(2);
+    ::close(pipe[0]);
+    ::dup2(pipe[1], STDERR_FILENO);
+    ::signal(SIGPIPE, SIG_DFL);
+    support::faulty_calls calls;
+    annals::audit_logger log({.path = dir / "audit.jsonl"});
+    calls.fail(call::open, EACCES);
+    ::_exit(log.log_event("web", "x") ? 3 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+}
+
+TEST(error_handler, does_not_wait_for_a_standard_error_that_nobody_empties) {
+  const support::temp_directory dir;
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::alarm(60);
+    int pipe[2];
+    if (::pipe2(pipe, O_NONBLOCK) != 0) ::_exit(2);
+    const std::string full(4096, 'x');
+    while (::write(pipe[1], full.data(), full.size()) > 0) continue;
+    ::fcntl(pipe[1], F_SETFL, 0);  // from now on a write would block
+    ::dup2(pipe[1], STDERR_FILENO);
+    support::faulty_calls calls;
+    annals::audit_logger log({.path = dir / "audit.jsonl"});
+    calls.fail(call::open, EACCES);
+    ::_exit(log.log_event("web", "x") ? 3 : 0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
 }
 
 TEST(error_handler, is_standard_error_when_there_is_none) {

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/temp_directory.h"
@@ -37,6 +38,8 @@ class faults : public testing::Test {
   // An event fails with this cause, named with the file.
   void expect_failure(annals::errc code, int system_code, std::string_view words) {
     const std::uint64_t failed_before = log.stats().failed;
+    heard.clear();
+    calls.advance(std::chrono::seconds(1));  // so that the handler hears of this one
     const annals::receipt made = log_one();
     ASSERT_FALSE(made);
     EXPECT_FALSE(made.accepted());
@@ -153,6 +156,7 @@ TEST_F(faults, the_disk_fills_up_in_the_middle_of_a_line) {
   {
     full_disk full;
     expect_failure(annals::errc::io, ENOSPC, "No space left on device");
+    full.advance(std::chrono::seconds(1));
     expect_failure(annals::errc::io, ENOSPC, "cannot end the incomplete last line of");
     full.room = 1'000'000;
     torn_lines_allowed = 1;
@@ -161,6 +165,28 @@ TEST_F(faults, the_disk_fills_up_in_the_middle_of_a_line) {
   const auto lines = support::lines_of(path);
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_EQ(lines[1].size(), 20U);
+}
+
+TEST_F(faults, another_process_writes_between_the_parts_of_a_line) {
+  EXPECT_TRUE(log_one());
+  class crowded_disk : public support::faulty_calls {
+   public:
+    explicit crowded_disk(std::string file) : file_(std::move(file)) {}
+    std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept override {
+      if (parts++ == 1) support::append_to(file_, "{\"action\":\"theirs\"}\n");
+      return annals::io::system_calls::write(fd, bytes, parts == 1 ? 20 : count);
+    }
+    int parts = 0;
+
+   private:
+    std::string file_;
+  };
+  {
+    crowded_disk crowded(path);
+    expect_failure(annals::errc::io, 0, "another process wrote between them");
+  }
+  EXPECT_TRUE(log_one());
+  EXPECT_EQ(log.stats().accepted, 2U);
 }
 
 TEST_F(faults, a_full_disk_for_real) {

@@ -3,6 +3,8 @@
 // The logger as an application uses it, and point by point what the origin did.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -308,6 +310,67 @@ TEST(audit_logger, turns_whatever_a_sink_throws_into_a_failed_event) {
   EXPECT_EQ(log.stats().failed, 4U);
   ASSERT_GE(heard.size(), 2U);
   EXPECT_EQ(heard[0], "the tape is full");
+}
+
+TEST(log_event, does_not_refuse_raw_json_for_its_white_space) {
+  const support::temp_directory dir;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .max_line_bytes = 200});
+  EXPECT_TRUE(log_at_noon(log, {.fields = {{"x", annals::raw_json{std::string(1'500'000, ' ') + "1"}}}}));
+}
+
+TEST(audit_logger, hears_a_sink_that_has_something_to_say_when_it_is_destroyed) {
+  class leaving_sink : public annals::sink {
+   public:
+    ~leaving_sink() override { notice({annals::errc::torn_tail, 0, "goodbye"}); }
+    void write(const annals::batch&) override {}
+    void sync() override {}
+    void reopen() override {}
+    annals::position position() override { return {}; }
+  };
+  std::vector<std::string> heard;
+  {
+    const annals::audit_logger log(
+        {.on_error = [&](const annals::error& e) { heard.push_back(e.message); }, .sink = std::make_unique<leaving_sink>()});
+  }
+  EXPECT_EQ(heard, std::vector<std::string>{"goodbye"});
+}
+
+// A sink that owns a logger: its lock is taken while the outer logger's is held, and a fork must not wait for them the other
+// way round.
+TEST(audit_logger, may_be_owned_by_a_sink_while_the_process_forks) {
+  class tee_sink : public annals::sink {
+   public:
+    explicit tee_sink(std::string path) : inner_({.path = std::move(path)}) {}
+    void write(const annals::batch& b) override { EXPECT_TRUE(inner_.log_event("tee", std::to_string(b.first_sequence))); }
+    void sync() override { EXPECT_TRUE(inner_.sync()); }
+    void reopen() override {}
+    annals::position position() override { return {}; }
+
+   private:
+    annals::audit_logger inner_;
+  };
+  const support::temp_directory dir;
+  annals::audit_logger log({.sink = std::make_unique<tee_sink>(dir / "audit.jsonl")});
+  std::atomic<bool> done = false;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 2; ++t) {
+    threads.emplace_back([&] {
+      while (!done) EXPECT_TRUE(log_at_noon(log));
+    });
+  }
+  for (int i = 0; i < 100; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(240);
+      ::_exit(log_at_noon(log) ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+  }
+  done = true;
+  for (std::thread& thread : threads) thread.join();
 }
 
 TEST(audit_logger, never_calls_its_sink_from_two_threads_at_a_time) {

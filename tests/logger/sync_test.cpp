@@ -78,6 +78,9 @@ TEST_F(sync_of_a_log, is_believed_again_in_a_new_file) {
   EXPECT_TRUE(log.reopen());
   log_one();
   EXPECT_FALSE(log.sync()) << "it speaks for the events of the old file too";
+  EXPECT_FALSE(log.sync()) << "to everybody who asks";
+  EXPECT_TRUE(log.reopen());
+  log_one();
   EXPECT_TRUE(log.sync());
 }
 
@@ -101,14 +104,45 @@ TEST_F(sync_of_a_log, covers_a_file_that_was_renamed_before_it) {
   EXPECT_EQ(calls.count(call::sync_data), 2);
 }
 
-TEST_F(sync_of_a_log, tells_once_that_events_were_removed_with_their_file) {
+TEST_F(sync_of_a_log, tells_that_events_were_removed_with_their_file_until_reopen) {
   log_one();
   std::filesystem::remove(path);
   calls.advance(std::chrono::seconds(1));
   log_one();
-  const annals::receipt failed = log.sync();
-  EXPECT_FALSE(failed);
-  EXPECT_NE(failed.message().find("was removed by somebody else"), std::string::npos) << failed.message();
+  for (int i = 0; i < 2; ++i) {
+    const annals::receipt failed = log.sync();
+    EXPECT_FALSE(failed);
+    EXPECT_NE(failed.message().find("was removed by somebody else"), std::string::npos) << failed.message();
+  }
+  EXPECT_TRUE(log.reopen());
+  log_one();
+  EXPECT_TRUE(log.sync());
+}
+
+TEST_F(sync_of_a_log, looks_itself_whether_the_file_is_still_there) {
+  log_one();
+  std::filesystem::remove(path);
+  EXPECT_FALSE(log.sync());
+  EXPECT_FALSE(std::filesystem::exists(path)) << "the next event makes it anew, not the sync";
+}
+
+TEST_F(sync_of_a_log, covers_the_directory_of_a_file_that_was_let_go) {
+  log_one();
+  EXPECT_TRUE(log.reopen());
+  EXPECT_TRUE(log.sync());
+  EXPECT_EQ(calls.count(call::sync_all), 1);
+}
+
+TEST_F(sync_of_a_log, covers_the_directories_in_which_directories_were_made) {
+  annals::audit_logger deep({.path = dir / "a/b/c/audit.jsonl"});
+  EXPECT_TRUE(deep.log_event("web", "x"));
+  EXPECT_TRUE(deep.sync());
+  EXPECT_EQ(calls.count(call::sync_all), 4) << "the test's directory, a, b and c";
+}
+
+TEST_F(sync_of_a_log, that_is_interrupted_goes_on) {
+  log_one();
+  calls.fail(call::sync_data, EINTR).times(3);
   EXPECT_TRUE(log.sync());
 }
 

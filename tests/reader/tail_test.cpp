@@ -180,6 +180,20 @@ TEST(tail_log, touches_only_what_it_needs_of_a_huge_file) {
   EXPECT_LE(calls.bytes_read(), 64U * 1024);
 }
 
+TEST(tail_log, counts_the_damage) {
+  const support::temp_directory dir;
+  write_file(dir / "audit.jsonl", line("a") + "garbage\n" + line("b") + "[]\n");
+  EXPECT_EQ(annals::read_tail(dir / "audit.jsonl").damaged, 2U);
+}
+
+TEST(tail_log, needs_no_more_than_the_file_to_be_readable) {
+  const support::temp_directory dir;
+  write_file(dir / "audit.jsonl", line("a"));
+  support::faulty_calls calls;
+  calls.fail(support::call::list_directory, EACCES);
+  EXPECT_EQ(annals::tail_log(dir / "audit.jsonl").size(), 1U);
+}
+
 TEST(tail_page, goes_on_where_it_ended) {
   const support::temp_directory dir;
   const std::string path = dir / "audit.jsonl";

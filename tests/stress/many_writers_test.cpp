@@ -103,7 +103,7 @@ TEST(many_writers, children_forked_while_threads_log) {
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-      ::alarm(60);  // a child that hangs is killed, and seen
+      ::alarm(240);  // a child that hangs is killed, and seen
       bool good = true;
       for (int i = 0; i < events; ++i) good = good && log_numbered(log, threads_count + c, i);
       ::_exit(good ? 0 : 1);

@@ -18,7 +18,7 @@ cstring ctime deque exception filesystem fstream functional initializer_list ios
 numeric optional random set shared_mutex span sstream stdexcept string string_view system_error thread tuple type_traits
 unordered_map unordered_set utility variant vector""".split())
 HEADERS = {
-    "POSIX": re.compile(r"^(dirent|fcntl|limits|poll|time|unistd|pthread|sys/\w+)\.h$"),
+    "POSIX": re.compile(r"^(dirent|fcntl|limits|poll|pthread|signal|time|unistd|sys/\w+)\.h$"),
     "Boost.JSON": re.compile(r"^boost/(json|system)/"),
 }
 IMPORT = re.compile(r"^\s*(?:export\s+)?import\s+([\w.]+)\s*;", re.M)

@@ -43,6 +43,12 @@ class faulty_calls : public annals::io::system_calls {
     const std::lock_guard lock(mutex_);
     now_ = now;
   }
+  // The clock of time gone by stands still, but for advance().
+  void freeze() {
+    const auto now = system_calls::uptime();
+    const std::lock_guard lock(mutex_);
+    frozen_ = now;
+  }
   int count(call which) const {
     const std::lock_guard lock(mutex_);
     const auto found = counts_.find(which);
@@ -105,7 +111,7 @@ class faulty_calls : public annals::io::system_calls {
   }
   std::chrono::nanoseconds uptime() noexcept override {
     const std::lock_guard lock(mutex_);
-    return system_calls::uptime() + advanced_;
+    return (frozen_ ? *frozen_ : system_calls::uptime()) + advanced_;
   }
 
  private:
@@ -130,6 +136,7 @@ class faulty_calls : public annals::io::system_calls {
   std::uint64_t bytes_read_ = 0;
   std::chrono::nanoseconds advanced_{0};
   std::optional<annals::time_point> now_;
+  std::optional<std::chrono::nanoseconds> frozen_;
   annals::io::calls_override override_;
 };
 

@@ -11,6 +11,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "support/temp_directory.h"
@@ -181,6 +183,19 @@ TEST(encode_line, refuses_a_name_given_twice_among_few_fields_or_many) {
   EXPECT_EQ(refusal({.fields = fields}), std::nullopt);
   fields.back().name = names.front();
   EXPECT_EQ(refusal({.fields = fields}), errc::invalid_field);
+}
+
+TEST(encode_line, refuses_names_that_become_one_in_writing) {
+  EXPECT_EQ(refusal({.fields = {{"\xff", 1}, {"\xfe", 2}}}), errc::invalid_field);
+  EXPECT_EQ(refusal({.fields = {{"\xff", 1}, {"\xef\xbf\xbd", 2}}}), errc::invalid_field);
+  EXPECT_EQ(refusal({.fields = {{"\xc3\xa9", 1}, {"\xc3\xa8", 2}}}), std::nullopt);
+}
+
+TEST(encode_line, takes_integers_that_it_can_hold_only) {
+  static_assert(std::is_constructible_v<annals::field_value, std::uint64_t>);
+  static_assert(!annals::integer_number<__int128_t>);
+  static_assert(!annals::integer_number<char>);
+  static_assert(!annals::integer_number<bool>);
 }
 
 TEST(encode_line, refuses_more_fields_than_the_limit) {
