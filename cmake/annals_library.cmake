@@ -5,6 +5,23 @@ set(ANNALS_PUBLIC_MODULES event json sink logger reader annals)
 set(ANNALS_INTERNAL_MODULES io segment)
 set(ANNALS_SINKS file)
 
+# The implementations, beside the interfaces.
+set(ANNALS_IMPLEMENTATIONS
+  modules/event/event.cpp
+  modules/event/timestamp.cpp
+  modules/io/change_watch.cpp
+  modules/io/file.cpp
+  modules/io/system_calls.cpp
+  modules/json/decode.cpp
+  modules/json/encode.cpp
+  modules/logger/logger.cpp
+  modules/reader/cursor.cpp
+  modules/reader/follow.cpp
+  modules/reader/tail.cpp
+  modules/segment/segment.cpp
+  modules/sink/sink.cpp
+  sinks/file/file.cpp)
+
 # annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC)
 #
 # Gives TARGET all sources of the library. The internal modules are importable from outside with PUBLIC, which only the
@@ -13,20 +30,15 @@ function(annals_library target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES" "")
   set(public)
   set(internal)
-  set(implementations)
+  list(TRANSFORM ANNALS_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE implementations)
   foreach(name IN LISTS ANNALS_PUBLIC_MODULES)
     list(APPEND public ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
   endforeach()
   foreach(name IN LISTS ANNALS_INTERNAL_MODULES)
     list(APPEND internal ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
   endforeach()
-  foreach(name IN LISTS ANNALS_PUBLIC_MODULES ANNALS_INTERNAL_MODULES)
-    file(GLOB found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/modules/${name}/*.cpp)
-    list(APPEND implementations ${found})
-  endforeach()
   foreach(name IN LISTS ANNALS_SINKS)
     list(APPEND internal ${PROJECT_SOURCE_DIR}/sinks/${name}/${name}.cppm)
-    list(APPEND implementations ${PROJECT_SOURCE_DIR}/sinks/${name}/${name}.cpp)
   endforeach()
   target_sources(${target}
     PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${public}
