@@ -198,9 +198,9 @@ struct audit_logger::state {
   std::shared_ptr<const error> with_sink(call_kind kind, Call&& call) noexcept;
   void unlock_and_report(const error* cause, call_kind kind) noexcept;
 
-  logger_options options;              // never changed once the constructor is done
-  std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the five below
+  logger_options options;  // never changed once the constructor is done
   std::mutex sink_mutex;
+  std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the next four
   std::vector<error> pending_notices;
   counter accepted;
   counter bytes;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "support/child.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -113,47 +113,36 @@ TEST(error_handler, hears_of_damage_that_tail_log_meets) {
   EXPECT_NE(heard[0].find("1 line skipped; at offset 3: not valid JSON"), std::string::npos) << heard[0];
 }
 
+// An event fails, and the error goes to this standard error. 0 when logging said so and the process is still there.
+int fail_with_standard_error(int fd) {
+  const support::temp_directory dir;
+  ::dup2(fd, STDERR_FILENO);
+  support::faulty_calls calls;
+  annals::audit_logger log({.path = dir / "audit.jsonl"});
+  calls.fail(call::open, EACCES);
+  return log.log_event("web", "x") ? 1 : 0;
+}
+
 // Nobody reads standard error any more: writing to it would end the process.
 TEST(error_handler, does_not_die_of_a_broken_standard_error) {
-  const support::temp_directory dir;
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  support::expect_zero_in_child([] {
     int pipe[2];
-    if (::pipe(pipe) != 0) ::_exit(2);
+    if (::pipe(pipe) != 0) return 2;
     ::close(pipe[0]);
-    ::dup2(pipe[1], STDERR_FILENO);
     ::signal(SIGPIPE, SIG_DFL);
-    support::faulty_calls calls;
-    annals::audit_logger log({.path = dir / "audit.jsonl"});
-    calls.fail(call::open, EACCES);
-    ::_exit(log.log_event("web", "x") ? 3 : 0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+    return fail_with_standard_error(pipe[1]);
+  });
 }
 
 TEST(error_handler, does_not_wait_for_a_standard_error_that_nobody_empties) {
-  const support::temp_directory dir;
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    ::alarm(60);
+  support::expect_zero_in_child([] {
     int pipe[2];
-    if (::pipe2(pipe, O_NONBLOCK) != 0) ::_exit(2);
+    if (::pipe2(pipe, O_NONBLOCK) != 0) return 2;
     const std::string full(4096, 'x');
     while (::write(pipe[1], full.data(), full.size()) > 0) continue;
     ::fcntl(pipe[1], F_SETFL, 0);  // from now on a write would block
-    ::dup2(pipe[1], STDERR_FILENO);
-    support::faulty_calls calls;
-    annals::audit_logger log({.path = dir / "audit.jsonl"});
-    calls.fail(call::open, EACCES);
-    ::_exit(log.log_event("web", "x") ? 3 : 0);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+    return fail_with_standard_error(pipe[1]);
+  });
 }
 
 TEST(error_handler, is_standard_error_when_there_is_none) {

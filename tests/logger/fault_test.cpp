@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/child.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -256,23 +256,17 @@ TEST_F(faults, a_file_stands_where_a_directory_should) {
 TEST_F(faults, the_directory_may_not_be_written_by_an_ordinary_user) {
   std::filesystem::create_directories(dir / "sub");
   std::filesystem::permissions(dir.path(), std::filesystem::perms(0755));
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
+  support::expect_zero_in_child([this] {
     if (::geteuid() == 0) {
-      if (::setgid(65534) != 0 || ::setuid(65534) != 0) ::_exit(10);
+      if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 10;
     } else {
       ::chmod((dir / "sub").c_str(), 0500);
     }
     const annals::receipt made = log_one();
-    if (made || made.cause()->system_code != EACCES) ::_exit(11);
-    if (made.message() != "cannot open for appending '" + path + "': Permission denied") ::_exit(12);
-    ::_exit(log.stats().failed == 1 && heard.size() == 1 ? 0 : 13);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+    if (made || made.cause()->system_code != EACCES) return 11;
+    if (made.message() != "cannot open for appending '" + path + "': Permission denied") return 12;
+    return log.stats().failed == 1 && heard.size() == 1 ? 0 : 13;
+  });
   ::chmod((dir / "sub").c_str(), 0700);
   expect_recovery();
 }

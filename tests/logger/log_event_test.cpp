@@ -3,8 +3,6 @@
 // The logger as an application uses it, and point by point what the origin did.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -22,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/child.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -359,15 +358,7 @@ TEST(audit_logger, may_be_owned_by_a_sink_while_the_process_forks) {
     });
   }
   for (int i = 0; i < 100; ++i) {
-    const pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      ::alarm(240);
-      ::_exit(log_at_noon(log) ? 0 : 1);
-    }
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "status " << status;
+    support::expect_zero_in_child([&] { return log_at_noon(log) ? 0 : 1; });
   }
   done = true;
   for (std::thread& thread : threads) thread.join();
