@@ -65,11 +65,11 @@ int log_one(annals::audit_logger& log, const log_arguments& arguments) {
   std::vector<annals::field> fields;
   for (const std::string& given : arguments.fields) {
     const std::size_t equals = given.find('=');
-    if (equals == std::string::npos || equals == 0) {
+    const bool json = equals != std::string::npos && equals != 0 && given[equals - 1] == ':';
+    if (equals == std::string::npos || equals == (json ? 1 : 0)) {
       complain("--field " + given + ": expected NAME=TEXT or NAME:=JSON");
       return usage;
     }
-    const bool json = given[equals - 1] == ':';
     const std::string_view name = std::string_view(given).substr(0, json ? equals - 1 : equals);
     const std::string_view value = std::string_view(given).substr(equals + 1);
     fields.push_back({name, json ? annals::field_value(annals::raw_json{value}) : annals::field_value(value)});

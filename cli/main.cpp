@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The annals command. This file knows the command line; what the commands do is in the files named after them.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <clocale>
 #include <cstdio>
 #include <exception>
+#include <iostream>
 #include <string>
 
 #include "commands.h"
@@ -14,9 +17,21 @@
 
 namespace {
 
+std::string not_empty(const std::string& given) {
+  return given.empty() ? "expected a path, found nothing" : "";
+}
+
+// Decimal, 0 or more; and no empty text, which a shell's unset variable leaves.
+std::string is_count(const std::string& given) {
+  const bool good = !given.empty() && given.size() <= 18 && given.find_first_not_of("0123456789") == std::string::npos;
+  return good ? "" : "expected a number of events, 0 or more, found '" + given + "'";
+}
+
 void add_log(CLI::App& app, cli::log_arguments& arguments) {
   CLI::App* const log = app.add_subcommand("log", "Append events to a log");
-  log->add_option("FILE", arguments.file, "The log; created, with its directories, when it is missing")->required();
+  log->add_option("FILE", arguments.file, "The log; created, with its directories, when it is missing")
+      ->required()
+      ->check(not_empty);
   CLI::Option* const container = log->add_option("CONTAINER", arguments.container, "What the event is about");
   CLI::Option* const action = log->add_option("ACTION", arguments.action, "What happened: setup, denied, allowed, ...");
   CLI::Option* const dest = log->add_option("--dest", arguments.dest, "Destination: an address or a domain");
@@ -41,8 +56,13 @@ void add_log(CLI::App& app, cli::log_arguments& arguments) {
 
 void add_tail(CLI::App& app, cli::tail_arguments& arguments) {
   CLI::App* const tail = app.add_subcommand("tail", "Show the last events of a log, and those to come");
-  tail->add_option("FILE", arguments.file, "The log")->required();
-  tail->add_option("-n,--lines", arguments.count, "How many events to show")->capture_default_str();
+  tail->add_option("FILE", arguments.file, "The log")->required()->check(not_empty);
+  tail->add_option_function<std::string>(
+          "-n,--lines", [&arguments](const std::string& n) { arguments.count = std::stoll(n, nullptr, 10); },
+          "How many events to show")
+      ->check(is_count)
+      ->type_name("N")
+      ->default_str("50");
   tail->add_flag("-f,--follow", arguments.follow, "Then wait for more, across truncation and replacement of the file");
   const auto set_form = [&arguments](const std::string& form) {
     arguments.output = form == "pretty" ? cli::output_form::pretty : cli::output_form::json;
@@ -62,6 +82,9 @@ void add_tail(CLI::App& app, cli::tail_arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) try {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // takes the lowest free one
+  }
   ::signal(SIGXFSZ, SIG_IGN);           // a file at its size limit is an error of write(2), told like any other
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters; logs are UTF-8 whatever the terminal says
   cli::log_arguments log;
@@ -75,7 +98,10 @@ int main(int argc, char** argv) try {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // help, or the version
+    if (e.get_exit_code() == 0) {  // help, or the version
+      app.exit(e);
+      return std::cout.flush() ? cli::ok : cli::io_error;
+    }
     cli::complain(e.what());
     cli::complain("`annals --help` and `annals COMMAND --help` tell more");
     return cli::usage;

@@ -19,6 +19,15 @@ namespace {
 
 constexpr std::array<std::size_t, 4> widths_max = {32, 28, 20, 42};
 
+std::string quoted(std::string_view shown) {
+  std::string text = "\"";
+  for (const char c : shown) {
+    if (c == '"') text += '\\';
+    text += c;
+  }
+  return text + '"';
+}
+
 // `text` so that it cannot be taken for more than one thing: in quotes where it holds what separates fields.
 std::string delimited(std::string_view text, std::string_view separators) {
   const std::string shown = visible(text);
@@ -26,12 +35,15 @@ std::string delimited(std::string_view text, std::string_view separators) {
       shown.find('=') == std::string::npos) {
     return shown;
   }
-  std::string quoted = "\"";
-  for (const char c : shown) {
-    if (c == '"') quoted += '\\';
-    quoted += c;
-  }
-  return quoted + '"';
+  return quoted(shown);
+}
+
+// A value in a column of its own: in quotes where it could be taken for more than one column, or for none.
+std::string cell(std::string_view text) {
+  const std::string shown = visible(text);
+  const bool plain = !shown.empty() && shown.front() != ' ' && shown.back() != ' ' && shown.front() != '"' &&
+                     shown.find("  ") == std::string::npos;
+  return plain ? shown : quoted(shown);
 }
 
 std::string value_text(const annals::stored_value& value) {
@@ -55,7 +67,7 @@ std::string value_text(const annals::stored_value& value) {
 }
 
 std::array<std::string, 4> cells_of(const annals::event& e) {
-  return {visible(e.ts), visible(e.container), visible(e.action), e.dest ? visible(*e.dest) : std::string()};
+  return {cell(e.ts), cell(e.container), cell(e.action), e.dest ? cell(*e.dest) : std::string()};
 }
 
 std::string rest_of(const annals::event& e) {

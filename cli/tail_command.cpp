@@ -7,10 +7,12 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,11 +62,33 @@ class event_printer {
   pretty_printer printer_;
 };
 
-void print_damage(const annals::damage& found) {
-  std::string text = found.file + ": at offset " + std::to_string(found.offset) + ": ";
-  if (found.bytes != 0) text += std::to_string(found.bytes) + " bytes skipped: ";
-  complain(text + found.cause);
-}
+// Prints each kind of damage when it is met, and how much more of the same there was before anything else happened.
+class damage_printer {
+ public:
+  void operator()(const annals::damage& found) {
+    if (found.cause == cause_) {
+      ++more_;
+      bytes_ += found.bytes;
+      return;
+    }
+    flush();
+    cause_ = found.cause;
+    std::string text = found.file + ": at offset " + std::to_string(found.offset) + ": ";
+    if (found.bytes != 0) text += std::to_string(found.bytes) + " bytes skipped: ";
+    complain(text + found.cause);
+  }
+  void flush() {
+    if (more_ != 0)
+      complain("and " + std::to_string(more_) + " more of that kind, " + std::to_string(bytes_) + " bytes in all");
+    cause_.clear();
+    more_ = bytes_ = 0;
+  }
+
+ private:
+  std::string cause_;
+  std::uint64_t more_ = 0;
+  std::uint64_t bytes_ = 0;
+};
 
 constexpr std::array<int, 3> stop_signals = {SIGINT, SIGTERM, SIGHUP};
 annals::follower* followed = nullptr;
@@ -80,14 +104,15 @@ int output_failed() {
   return io_error;
 }
 
-int follow_from(const tail_arguments& arguments, const annals::cursor& from, event_printer& printer) {
-  annals::follower follower = annals::follow(arguments.file, from, {.on_damage = print_damage});
+int follow_from(const tail_arguments& arguments, const annals::cursor& from, event_printer& printer, damage_printer& damages) {
+  annals::follower follower = annals::follow(arguments.file, from, {.on_damage = std::ref(damages)});
   followed = &follower;
   struct sigaction stop = {};
   stop.sa_handler = stop_following;
   for (const int signal : stop_signals) ::sigaction(signal, &stop, nullptr);
   int code = ok;
   while (const auto event = follower.next()) {
+    damages.flush();
     printer.print(*event);
     if (event_printer::flush()) continue;
     code = output_failed();
@@ -114,11 +139,13 @@ int run_tail(const tail_arguments& arguments) try {
   if (!exists) complain("there is no log at '" + arguments.file + (arguments.follow ? "' yet; waiting for it" : "'"));
   if (!exists && !arguments.follow) return io_error;
   event_printer printer(arguments.output);
-  const annals::tail_page page = annals::read_tail(arguments.file, arguments.count, {.on_damage = print_damage});
+  damage_printer damages;
+  const annals::tail_page page = annals::read_tail(arguments.file, arguments.count, {.on_damage = std::ref(damages)});
+  damages.flush();
   printer.measure(page.events);
   for (const annals::event& e : page.events) printer.print(e);
   if (!event_printer::flush()) return output_failed();
-  return arguments.follow ? follow_from(arguments, page.next, printer) : ok;
+  return arguments.follow ? follow_from(arguments, page.next, printer, damages) : ok;
 } catch (const annals::failure& failed) {
   complain(failed.what());
   return io_error;

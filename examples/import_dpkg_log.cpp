@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
     }
     if (!r.accepted()) ++switched_off;
   }
-  std::cout << log.stats().accepted << " events logged, " << switched_off << " passed by while the logger was switched off, "
-            << not_understood << " lines not understood\n";
+  std::cout << log.stats().accepted << " events logged; the logger was off for " << switched_off
+            << " (inner states of the package manager); lines not understood: " << not_understood << '\n';
   return log.stats().accepted == 0 ? 1 : 0;
 }

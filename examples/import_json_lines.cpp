@@ -47,7 +47,7 @@ int main(int argc, char** argv) {
       ++switched_off;
     }
   }
-  std::cout << log.stats().accepted << " events logged, " << switched_off << " passed by while the logger was switched off, "
-            << refused << " lines refused\n";
+  std::cout << log.stats().accepted << " events logged; the logger was off for " << switched_off
+            << "; lines refused: " << refused << '\n';
   return log.stats().accepted == 0 ? 1 : 0;
 }

@@ -34,11 +34,12 @@ export namespace annals {
 // --- limits ---------------------------------------------------------------------------------------------------------
 
 namespace limits {
-inline constexpr std::size_t line_bytes_max = 1024 * 1024;           // default of logger_options::max_line_bytes
-inline constexpr std::size_t line_bytes_ceiling = 16 * 1024 * 1024;  // the largest value that option may have, and the
-                                                                     // longest line readers return: more is damage
-inline constexpr std::size_t fields_max = 1024;                      // extra fields of one event
-inline constexpr std::size_t json_depth_max = 128;                   // nesting of a raw_json value, and of a line read
+inline constexpr std::size_t line_bytes_max = 1024 * 1024;                  // default of logger_options::max_line_bytes
+inline constexpr std::size_t line_bytes_ceiling = 16 * 1024 * 1024;         // the largest value that option may have
+inline constexpr std::size_t read_line_bytes_max = 2 * line_bytes_ceiling;  // the longest line readers look at: a fragment may
+                                                                            // stand before a whole one; more is damage
+inline constexpr std::size_t fields_max = 1024;                             // extra fields of one event
+inline constexpr std::size_t json_depth_max = 128;                          // nesting of a raw_json value, and of a line read
 }  // namespace limits
 
 // --- errors ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ namespace annals::io {
 namespace {
 
 constexpr std::uint32_t directory_events =
-    IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+    IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
 
 constexpr std::uint32_t watch_is_lost = IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT;
 
@@ -61,12 +61,14 @@ std::optional<error> change_watch::arm() {
     if (watch >= 0) {
       watch_ = watch;
       armed_ = directory;
+      const auto status = status_at(directory);
+      armed_identity_ = status && *status ? **status : file_status{};
       if (directory == directory_) return std::nullopt;
       // A directory below may have come into being before the watch did: then begin again.
       std::string below = directory_;
       while (parent_of(below) != directory && parent_of(below) != below) below = parent_of(below);
-      const auto status = status_at(below);
-      if (!status || !*status || (*status)->kind != file_kind::directory) return std::nullopt;
+      const auto status_below = status_at(below);
+      if (!status_below || !*status_below || (*status_below)->kind != file_kind::directory) return std::nullopt;
       ::inotify_rm_watch(inotify_, std::exchange(watch_, -1));
       directory = directory_;
       continue;
@@ -108,6 +110,8 @@ bool change_watch::concerns_us() {
 std::optional<error> change_watch::wait(std::optional<std::chrono::milliseconds> timeout) {
   using clock = std::chrono::steady_clock;
   const auto deadline = clock::now() + timeout.value_or(std::chrono::milliseconds(0));
+  const auto at_directory = status_at(directory_);
+  if (armed_ == directory_ && at_directory && (!*at_directory || !same_file(**at_directory, armed_identity_))) armed_.clear();
   if (armed_ != directory_) {
     const std::string before = armed_;
     if (auto failed = arm()) return failed;

@@ -178,6 +178,7 @@ class change_watch {
   std::string directory_;  // where the file stands, or will
   std::string name_;       // its name there
   std::string armed_;      // the directory that is being watched; empty: none
+  file_status armed_identity_;
   int inotify_ = -1;
   int watch_ = -1;
   int wake_ = -1;

@@ -63,7 +63,12 @@ std::atomic<system_calls*> detail::current = &kernel;
 system_calls::~system_calls() = default;
 
 int system_calls::open(const char* path, open_for purpose, unsigned mode) noexcept {
-  return or_errno(::open(path, open_flags(purpose), mode));
+  const int fd = or_errno(::open(path, open_flags(purpose), mode));
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  // Where a standard descriptor was closed, the log must not take its place: whatever is printed would be written to it.
+  const int moved = or_errno(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  ::close(fd);
+  return moved;
 }
 
 int system_calls::close(int fd) noexcept {
@@ -138,7 +143,19 @@ std::chrono::nanoseconds system_calls::uptime() noexcept {
 }
 
 void print_error(std::string_view message) noexcept try {
-  const std::string line = "annals: " + std::string(message) + "\n";
+  std::string line = "annals: ";
+  for (std::size_t i = 0; i < message.size(); ++i) {  // a path may hold anything: show control characters, C1 included
+    const auto c = static_cast<std::uint8_t>(message[i]);
+    const bool c1 = c == 0xc2 && i + 1 < message.size() && static_cast<std::uint8_t>(message[i + 1]) < 0xa0;
+    if (c < 0x20 || c == 0x7f || c1) {
+      constexpr char digits[] = "0123456789abcdef";
+      const std::uint8_t shown = c1 ? static_cast<std::uint8_t>(message[++i]) : c;
+      line.append("\\u00").append(1, digits[shown >> 4]).append(1, digits[shown & 15]);
+    } else {
+      line += message[i];
+    }
+  }
+  line += '\n';
   pollfd polled = {STDERR_FILENO, POLLOUT, 0};
   if (::poll(&polled, 1, 0) != 1) return;  // whoever reads it does not: rather lose the message than wait
 

@@ -294,8 +294,7 @@ receipt audit_logger::state::append_long(const json::line_parts& parts, time_poi
   const auto too_long = [this](std::size_t found) {
     return refuse({errc::line_too_long, 0,
                    "cannot log the event to '" + options.path + "': its line has " + std::to_string(found) +
-                       " bytes or more; expected at most " + std::to_string(options.max_line_bytes) +
-                       " (logger_options::max_line_bytes)"});
+                       " bytes or more; expected at most " + std::to_string(options.max_line_bytes) + " (max_line_bytes)"});
   };
   if (const std::size_t least = json::line_bytes_floor(parts); least > options.max_line_bytes) return too_long(least);
   const auto exact = json::line_bytes(parts);

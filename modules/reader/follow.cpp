@@ -91,7 +91,7 @@ class forward_lines {
     const std::size_t newline = buffer_.find('\n', head_ + searched_);
     if (newline == std::string::npos) {
       searched_ = buffer_.size() - head_;
-      if (searched_ > limits::line_bytes_ceiling) drop();
+      if (searched_ > limits::read_line_bytes_max) drop();
       return std::nullopt;
     }
     const forward_line line = cut(newline);
@@ -115,7 +115,7 @@ class forward_lines {
     forward_line line;
     line.offset = offset_;
     line.bytes = dropped_ + (to - head_);
-    line.too_long = line.bytes > limits::line_bytes_ceiling;
+    line.too_long = line.bytes > limits::read_line_bytes_max;
     if (!line.too_long) line.text = std::string_view(buffer_).substr(head_, to - head_);
     return line;
   }
@@ -144,7 +144,7 @@ struct follower::state {
   state(std::string log_path, const cursor& from, read_options read)
       : path(std::move(log_path)), options(std::move(read)), start(from), watch(path) {}
 
-  std::optional<opened_file> open_at_path() const;
+  std::optional<opened_file> open_at_path();
   bool open();
   std::uint64_t starting_offset(const opened_file& opened);
   void begin(opened_file& next, std::uint64_t at);
@@ -168,6 +168,7 @@ struct follower::state {
   forward_lines lines;
   std::optional<std::chrono::nanoseconds> moved;  // when file was first seen not to be at the path any more
   std::deque<opened_file> successors;             // the files that stood at the path since, oldest first
+  std::optional<io::file_status> refused;         // what stood at the path and could not be opened
 };
 
 void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string cause) {
@@ -185,19 +186,27 @@ void follower::state::begin(opened_file& next, std::uint64_t at) {
   moved.reset();
 }
 
-// Opens what is at the path; nothing where nothing is.
-std::optional<opened_file> follower::state::open_at_path() const {
-  if (!io::status_at(path).value()) return std::nullopt;
+// Opens what is at the path; nothing where nothing is. What cannot be opened is thrown when we have not begun, and so were
+// given a path that is no log; afterwards somebody is at work there, and it is reported once and waited for.
+std::optional<opened_file> follower::state::open_at_path() {
+  const auto at_path = io::status_at(path).value();
+  if (!at_path) return std::nullopt;
   auto opened = io::file::open(path, io::open_for::reading);
-  if (!opened) {
-    if (!io::status_at(path).value()) return std::nullopt;  // gone between the two looks
-    throw failure(std::move(opened.error()));
+  if (opened) {
+    const io::file_status status = opened->status().value();
+    refused.reset();
+    return opened_file{std::move(*opened), status, io::calls().uptime()};
   }
-  const io::file_status status = opened->status().value();
-  return opened_file{std::move(*opened), status, io::calls().uptime()};
+  if (!io::status_at(path).value()) return std::nullopt;  // gone between the two looks
+  if (start) throw failure(std::move(opened.error()));
+  if (!refused || !io::same_file(*refused, *at_path)) {
+    refused = at_path;
+    report(0, 0, opened.error().message + "; waiting for one that can be read");
+  }
+  return std::nullopt;
 }
 
-// Opens the first file. False where there is none yet.
+// Opens a file where none is open. False where there is none yet.
 bool follower::state::open() {
   auto opened = open_at_path();
   if (!opened) return false;
@@ -239,7 +248,7 @@ bool follower::state::fill() {
 
 std::optional<event> follower::state::decode(const forward_line& line) {
   if (line.too_long) {
-    report(line.offset, line.bytes, "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
+    report(line.offset, line.bytes, "a line longer than " + std::to_string(limits::read_line_bytes_max) + " bytes");
     return std::nullopt;
   }
   auto read = json::decode_line(line.text);
@@ -284,16 +293,25 @@ void follower::state::look_for_successor() {
     successors.push_back(std::move(*opened));
 }
 
-// Goes over to the file that replaced ours, once ours has had its grace period. True when it did; `last` is an event that the
-// old one still had.
+// Leaves the file once it has had its grace period: for the one that replaced it, or, when it was removed, for the next one
+// there will be (and so that its directory, which it keeps alive, can be seen to be removed, too). True when it did; `last` is
+// an event that the old file still had.
 bool follower::state::move_on(std::optional<event>& last) {
   look_for_successor();
-  if (successors.empty() || io::calls().uptime() - successors.front().seen < grace) return false;
-  // What has no newline will get none now. It is read before `begin` gives up the old file, but only reported when that worked.
+  const auto now = io::calls().uptime();
+  const bool replaced = !successors.empty() && now - successors.front().seen >= grace;
+  const bool removed = successors.empty() && moved && now - *moved >= grace && file.status().value().links == 0;
+  if (!replaced && !removed) return false;
   const forward_lines finished = lines;
-  begin(successors.front(), 0);
-  successors.pop_front();
-  const forward_line rest = finished.rest();
+  if (replaced) {
+    begin(successors.front(), 0);
+    successors.pop_front();
+  } else {
+    file.close();
+    lines = {};
+    moved.reset();
+  }
+  const forward_line rest = finished.rest();  // what has no newline will get none now
   if (rest.bytes != 0 && !(finished.is_behind_line() && is_blank(rest.text))) last = decode(rest);
   return true;
 }

@@ -65,7 +65,7 @@ inline bool is_blank(std::string_view text) noexcept {
 // What to say of a line that is no event. NULs are what a crash of the system leaves where data never arrived.
 inline std::string cause_of(std::string_view line, std::string decoder_says) {
   if (is_blank(line)) return "an empty line";
-  if (line.find('\0') != std::string_view::npos) return "NUL bytes: space that was allocated, but never written before a crash";
+  if (line.find('\0') != std::string_view::npos) return "a line with NUL bytes, as a crash of the system leaves them";
   return decoder_says;
 }
 

@@ -55,7 +55,7 @@ class backward_lines {
         return cut(0);
       }
       searched = held_.size();
-      if (searched > limits::line_bytes_ceiling) {  // from now on only the line's beginning matters
+      if (searched > limits::read_line_bytes_max) {  // from now on only the line's beginning matters
         held_.clear();
         searched = 0;
       }
@@ -80,7 +80,7 @@ class backward_lines {
     line.offset = begin_ + from;
     line.bytes = end_ - line.offset;
     line.terminated = std::exchange(terminated_, true);
-    line.too_long = line.bytes > limits::line_bytes_ceiling;
+    line.too_long = line.bytes > limits::read_line_bytes_max;
     text_.clear();
     if (!line.too_long) text_.assign(held_, from);
     line.text = text_;
@@ -137,7 +137,7 @@ class tail_reader {
 
   void take(const backward_line& line) {
     if (line.too_long) {
-      return report(line, line.bytes, "a line longer than " + std::to_string(limits::line_bytes_ceiling) + " bytes");
+      return report(line, line.bytes, "a line longer than " + std::to_string(limits::read_line_bytes_max) + " bytes");
     }
     auto read = json::decode_line(line.text);
     if (!read) {

@@ -19,8 +19,8 @@ namespace {
 
 // A tail without its newline may belong to a writer that is in the middle of its write(2). That takes microseconds; a dead
 // writer's tail stays as it is.
-constexpr int torn_tail_looks = 5;
-constexpr std::chrono::milliseconds torn_tail_pause{2};
+constexpr int torn_tail_looks = 10;
+constexpr std::chrono::milliseconds torn_tail_pause{4};
 
 template <class T>
 T or_throw(result<T> value) {

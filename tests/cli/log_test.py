@@ -57,6 +57,7 @@ class Log(CommandTest):
         for arguments in ((), ("log",), ("log", self.log), ("log", self.log, "web"), ("log", self.log, "web", "x", "y"),
                           ("log", self.log, "--jsonl", "web", "x"), ("log", self.log, "--jsonl", "--dest", "d"), ("lag",),
                           ("log", self.log, "web", "x", "--field", "a"), ("log", self.log, "web", "x", "--field", "=a"),
+                          ("log", self.log, "web", "x", "--field", ":=1"), ("log", "", "web", "x"),
                           ("log", self.log, "web", "x", "--nonsense")):
             _, err = self.run_annals(*arguments, code=2)
             self.assertNotEqual(err, "", arguments)

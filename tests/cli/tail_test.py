@@ -35,10 +35,9 @@ class Tail(CommandTest):
         out, _ = self.run_annals("tail", self.log)
         self.assertEqual([json.loads(l)["action"] for l in out.splitlines()], [str(i) for i in range(10, 60)])
 
-    def test_shows_nothing_of_zero_or_fewer(self):
+    def test_shows_nothing_of_zero(self):
         self.write(line("a"))
         self.assertEqual(self.run_annals("tail", self.log, "-n", "0")[0], "")
-        self.assertEqual(self.run_annals("tail", self.log, "-n", "-3")[0], "")
 
     def test_reports_damage_on_standard_error(self):
         self.write(line("a") + b"garb\x1bage\n" + line("b"))
@@ -70,13 +69,38 @@ class Tail(CommandTest):
         self.assertEqual(json.loads(out), json.loads(foreign))
         self.assertEqual(self.run_annals("tail", self.log)[0], foreign)
 
+    def test_columns_cannot_be_forged(self):
+        self.write(line("denied  8.8.8.8:1", dest="203.0.113.7:443   fine") + line("denied", dest="") )
+        out, _ = self.run_annals("tail", self.log, "--output", "pretty")
+        self.assertIn('"denied  8.8.8.8:1"  "203.0.113.7:443   fine"\n', out)
+        self.assertTrue(out.endswith('  denied               ""\n'), out)
+
+    def test_much_damage_of_one_kind_is_one_report(self):
+        self.write(line("a") + b"\n" * 1000 + b"x\n" + line("b"))
+        out, err = self.run_annals("tail", self.log)
+        self.assertEqual(len(out.splitlines()), 2)
+        reports = err.splitlines()
+        self.assertEqual(len(reports), 3, err)
+        self.assertEqual(reports[2], "annals: and 999 more of that kind, 0 bytes in all")
+
+    def test_help_that_cannot_be_written_is_exit_code_3(self):
+        with open("/dev/full", "wb") as full:
+            for arguments in (["--help"], ["--version"], ["tail", "--help"]):
+                self.assertEqual(subprocess.run([ANNALS, *arguments], stdout=full, env=self.environment).returncode, 3)
+
+    def test_closed_standard_descriptors_do_no_harm(self):
+        script = f'exec >&- 2>&- <&-; "{ANNALS}" log "{self.log}" web x; "{ANNALS}" log "{self.log}" web y --field ts=1'
+        subprocess.run(["bash", "-c", script], env=self.environment)
+        self.assertEqual(len(open(self.log, "rb").read().splitlines()), 1)
+
     def test_fields_cannot_be_forged_in_columns(self):
         self.write(line("x", detail='ok  rule=17', **{"a=1  b": "2", "q": 'say "x"'}))
         out, _ = self.run_annals("tail", self.log, "--output", "pretty")
         self.assertEqual(out.split("x  ", 1)[1], '"ok  rule=17"  "a=1  b"=2  q="say \\"x\\""\n')
 
     def test_wrong_usage_is_exit_code_2(self):
-        for arguments in (("tail",), ("tail", self.log, "-n", "x"), ("tail", self.log, "--output", "xml"), ("tail", self.log, "more")):
+        for arguments in (("tail",), ("tail", self.log, "-n", "x"), ("tail", self.log, "-n", ""), ("tail", self.log, "-n", "-3"),
+                          ("tail", self.log, "-n", "0x3"), ("tail", ""), ("tail", self.log, "--output", "xml"), ("tail", self.log, "more")):
             self.run_annals(*arguments, code=2)
 
     def test_columns_are_aligned(self):

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -121,6 +122,31 @@ int fail_with_standard_error(int fd) {
   annals::audit_logger log({.path = dir / "audit.jsonl"});
   calls.fail(call::open, EACCES);
   return log.log_event("web", "x") ? 1 : 0;
+}
+
+// Where a standard descriptor is closed, the next file that is opened takes its number.
+TEST(error_handler, does_not_write_to_the_log_when_standard_error_is_closed) {
+  const support::temp_directory dir;
+  const std::string path = dir / "audit.jsonl";
+  support::expect_zero_in_child([&] {
+    ::close(STDERR_FILENO);
+    annals::audit_logger log({.path = path});
+    if (!log.log_event("web", "x")) return 1;
+    if (log.log_event("web", "x", {.fields = {{"ts", 1}}})) return 2;  // which is told to standard error
+    return log.log_event("web", "x") ? 0 : 3;
+  });
+  EXPECT_EQ(support::lines_of(path).size(), 2U);
+  EXPECT_EQ(annals::tail_log(path).size(), 2U);
+}
+
+TEST(error_handler, shows_control_characters_of_a_path_escaped) {
+  const support::temp_directory dir;
+  std::filesystem::create_directory(dir / "ev\x1b[31m\xc2\x9bil\xc3\xa9");
+  annals::audit_logger log({.path = dir / "ev\x1b[31m\xc2\x9bil\xc3\xa9"});
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(log.log_event("web", "x"));
+  const std::string printed = testing::internal::GetCapturedStderr();
+  EXPECT_NE(printed.find("/ev\\u001b[31m\\u009bil\xc3\xa9'"), std::string::npos) << printed;
 }
 
 // Nobody reads standard error any more: writing to it would end the process.

@@ -116,7 +116,7 @@ TEST_F(follow, reports_damage_and_goes_on) {
 }
 
 TEST_F(follow, passes_over_a_line_longer_than_any_may_be) {
-  const std::size_t bytes = annals::limits::line_bytes_ceiling + 1000;
+  const std::size_t bytes = annals::limits::read_line_bytes_max + 1000;
   write_file(path, line("a") + std::string(bytes, 'x') + "\n" + line("b"));
   begin();
   EXPECT_EQ(next(), "a");
@@ -310,6 +310,41 @@ TEST_F(follow, survives_removal_of_the_file_and_of_its_directory) {
   std::filesystem::remove_all(dir / "sub");
   EXPECT_TRUE(nothing_now());
   std::filesystem::create_directory(dir / "sub");
+  write_file(path, line("b"));
+  EXPECT_EQ(next(), "b");
+}
+
+// The follower's own open file keeps a removed directory alive, and the kernel silent about it.
+TEST_F(follow, survives_removal_of_the_directory_while_it_waits) {
+  path = dir / "sub/audit.jsonl";
+  std::filesystem::create_directory(dir / "sub");
+  write_file(path, line("a"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  std::thread other([&] {
+    std::this_thread::sleep_for(50ms);  // likely, not surely, after the follower began to wait: both must do
+    std::filesystem::remove_all(dir / "sub");
+    std::this_thread::sleep_for(50ms);
+    std::filesystem::create_directory(dir / "sub");
+    write_file(path, line("b"));
+  });
+  EXPECT_EQ(next(), "b");
+  other.join();
+  append_to(path, line("c"));
+  EXPECT_EQ(next(), "c");
+}
+
+TEST_F(follow, waits_when_what_comes_to_the_path_cannot_be_read) {
+  write_file(path, line("a"));
+  begin();
+  EXPECT_EQ(next(), "a");
+  std::filesystem::rename(path, path + ".1");
+  std::filesystem::create_directory(path);
+  EXPECT_TRUE(nothing_now());
+  EXPECT_TRUE(nothing_now());
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_NE(damages[0].cause.find("it is a directory"), std::string::npos);
+  std::filesystem::remove(path);
   write_file(path, line("b"));
   EXPECT_EQ(next(), "b");
 }

@@ -147,7 +147,7 @@ TEST(tail_log, reports_nothing_that_lies_before_the_events_asked_for) {
 
 TEST(tail_log, passes_over_a_line_longer_than_any_may_be) {
   const support::temp_directory dir;
-  const std::size_t bytes = annals::limits::line_bytes_ceiling + 1000;
+  const std::size_t bytes = annals::limits::read_line_bytes_max + 1000;
   write_file(dir / "audit.jsonl", line("a") + std::string(bytes, 'x') + "\n" + line("b"));
   const tail_result read = tail_of(dir / "audit.jsonl", 100);
   EXPECT_EQ(read.actions, (std::vector<std::string>{"a", "b"}));
@@ -178,6 +178,19 @@ TEST(tail_log, touches_only_what_it_needs_of_a_huge_file) {
   support::faulty_calls calls;
   EXPECT_EQ(annals::tail_log(path, 50).size(), 50U);
   EXPECT_LE(calls.bytes_read(), 64U * 1024);
+}
+
+TEST(tail_log, finds_a_line_behind_the_longest_fragment_there_can_be) {
+  const support::temp_directory dir;
+  const std::string begun = R"({"ts":"2026-03-07T12:00:00+00:00","container":"web","action":"b","detail":")";
+  const std::size_t bytes = annals::limits::line_bytes_ceiling - 1;
+  const std::string fragment = begun + std::string(bytes - begun.size(), 'x');
+  const std::string whole = begun + std::string(bytes - begun.size() - 2, 'y') + "\"}\n";
+  write_file(dir / "audit.jsonl", fragment + whole + line("c"));
+  const tail_result read = tail_of(dir / "audit.jsonl", 10);
+  EXPECT_EQ(read.actions, (std::vector<std::string>{"b", "c"}));
+  ASSERT_EQ(read.damages.size(), 1U);
+  EXPECT_EQ(read.damages[0].bytes, bytes);
 }
 
 TEST(tail_log, counts_the_damage) {
