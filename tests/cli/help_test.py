@@ -29,7 +29,7 @@ class Help(CommandTest):
         for command, options in COMMANDS.items():
             self.assertIn(command, out)
             help_text, _ = self.run_annals(command, "--help")
-            self.assertRegex(help_text, rf"Examples:\n  annals {command} ")
+            self.assertRegex(help_text, rf"Examples:\s+annals {command} ")
             for option in options:
                 self.assertIn(option, help_text)
 
