@@ -133,7 +133,9 @@ int system_calls::list_directory(const char* path, std::vector<std::string>& nam
 }
 
 time_point system_calls::now() noexcept {
-  return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+  timespec time;
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return time_point(std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_nsec / 1000));
 }
 
 std::chrono::nanoseconds system_calls::uptime() noexcept {
