@@ -57,11 +57,11 @@ std::optional<error> change_watch::arm() {
   armed_.clear();
   std::string directory = directory_;
   for (;;) {
+    const auto status = status_at(directory);  // before the watch: should it be replaced between, the next wait sees it
     const int watch = add_watch(directory);
     if (watch >= 0) {
       watch_ = watch;
       armed_ = directory;
-      const auto status = status_at(directory);
       armed_identity_ = status && *status ? **status : file_status{};
       if (directory == directory_) return std::nullopt;
       // A directory below may have come into being before the watch did: then begin again.

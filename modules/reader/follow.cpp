@@ -324,7 +324,8 @@ follower::~follower() = default;
 std::optional<event> follower::next(std::optional<std::chrono::milliseconds> timeout) {
   using clock = std::chrono::steady_clock;
   state& s = *state_;
-  const auto limit = std::min<std::chrono::milliseconds>(timeout.value_or(std::chrono::milliseconds(0)), wait_max);
+  constexpr std::chrono::milliseconds none(0);
+  const auto limit = std::clamp<std::chrono::milliseconds>(timeout.value_or(none), none, wait_max);
   const auto deadline = clock::now() + limit;
   for (bool waited_out = false;;) {
     if (s.stopped.load(std::memory_order_relaxed)) return std::nullopt;

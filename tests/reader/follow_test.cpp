@@ -271,10 +271,11 @@ TEST_F(follow, does_not_take_an_object_inside_a_fragment_for_an_event) {
   }
 }
 
-TEST_F(follow, takes_the_longest_of_times_as_a_limit) {
+TEST_F(follow, takes_the_longest_and_the_shortest_of_times_as_a_limit) {
   write_file(path, line("a"));
   begin();
   EXPECT_EQ(follower->next(std::chrono::milliseconds::max())->action, "a");
+  EXPECT_EQ(follower->next(std::chrono::milliseconds::min()), std::nullopt);
   std::thread writer([&] { append_to(path, line("b")); });
   EXPECT_EQ(follower->next(std::chrono::milliseconds::max())->action, "b");
   writer.join();
