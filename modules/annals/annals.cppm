@@ -4,7 +4,11 @@
 export module annals;
 
 export import annals.event;
+export import annals.options;
 export import annals.json;
 export import annals.sink;
+export import annals.sinks.memory;
+export import annals.plugin;
+export import annals.config;
 export import annals.logger;
 export import annals.reader;

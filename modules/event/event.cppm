@@ -56,6 +56,8 @@ enum class errc : std::uint8_t {
   replaced,            // notice: the live segment was renamed, removed or replaced by somebody else
   torn_tail,           // notice: the last line of a dead writer was incomplete and has been ended
   damaged,             // notice: a reader skipped lines that are no events
+  invalid_config,      // a configuration, or the options of a sink, make no sense; the message names every place
+  plugin_refused,      // a plugin was not found, or not loaded; the message has both sides and what to do
   sink_failed,         // a sink failed with something other than an annals error
 };
 
@@ -241,6 +243,14 @@ struct position {
   std::uint64_t segment = 0;
   std::uint64_t offset = 0;
   auto operator<=>(const position&) const = default;
+};
+
+// --- delivery -----------------------------------------------------------------------------------------------------------
+
+// What a receipt that is true and accepted promises.
+enum class delivery : std::uint8_t {
+  direct,  // the kernel holds all bytes of the line in the live segment: the death of this process cannot remove it, that
+           // of the operating system can. Several processes may write one log
 };
 
 // --- receipts -------------------------------------------------------------------------------------------------------------

@@ -22,12 +22,6 @@ import annals.sink;
 
 export namespace annals {
 
-// What a receipt that is true and accepted promises.
-enum class delivery : std::uint8_t {
-  direct,  // the kernel holds all bytes of the line in the live segment: the death of this process cannot remove it, that
-           // of the operating system can. Several processes may write one log
-};
-
 struct logger_options {
   // The log, named by its live segment. It and its missing parent directories are created by the first event.
   std::string path = {};
@@ -55,6 +49,11 @@ class audit_logger {
  public:
   // Opens nothing. Throws annals::failure (invalid_argument) on a misuse only: no path and no sink, an option out of range.
   explicit audit_logger(logger_options options);
+
+  // A logger as the file at `path` describes it (docs/configuration.md); `on_error` as in logger_options. Throws
+  // annals::failure: invalid_config with everything that is wrong in it, plugin_refused, or what the sink's plugin said.
+  static audit_logger from_config(const std::string& path, std::function<void(const error&)> on_error = {});
+
   ~audit_logger();
   audit_logger(const audit_logger&) = delete;
   audit_logger& operator=(const audit_logger&) = delete;

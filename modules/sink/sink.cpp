@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <functional>
+#include <string>
 #include <utility>
 module annals.sink;
 
@@ -10,6 +11,10 @@ sink_error::~sink_error() = default;
 
 sink::sink() = default;
 sink::~sink() = default;
+
+void sink::archive(const closed_segment& segment) {
+  throw sink_error({errc::sink_failed, 0, "cannot archive '" + segment.path + "': this sink archives nothing"});
+}
 
 void sink::set_notice_handler(notice_handler handler) {
   on_notice_ = std::move(handler);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sink: where encoded lines go, and all that the author of a sink imports.
+// annals.sink: where encoded lines go. The author of a sink derives from annals::sink, here or in a plugin (annals.sdk).
 //
 // A logger owns one sink and calls it like this: never two functions at a time, whichever threads log; batches in the order
 // of their sequence numbers; the destructor last, after everything accepted has been written. A sink therefore needs no
@@ -10,6 +10,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 export module annals.sink;
 import annals.event;
@@ -20,9 +21,15 @@ export namespace annals {
 // Complete lines, each ended by "\n". Valid during the call only.
 struct batch {
   std::string_view lines;
-  std::size_t count = 0;             // how many lines; at least one
+  std::size_t count = 0;             // how many lines; a batch of none asks for nothing
   std::uint64_t first_sequence = 0;  // of the first line; the others follow without a hole
   time_point now = {};               // the system's clock when the batch was made; it may step back
+};
+
+// A segment that is never written again.
+struct closed_segment {
+  std::string path;
+  std::uint64_t number = 0;
 };
 
 // What a sink throws when it fails. Any other exception is treated alike, as errc::sink_failed.
@@ -57,6 +64,11 @@ class sink {
 
   // Where the next line will go.
   virtual annals::position position() = 0;
+
+  // Optional: makes another representation of a closed segment beside it (compressed, say), and removes the segment once that
+  // is complete, verified and durable. Interrupted at any point, it can be called again. For a sink that does nothing else: it
+  // may take long, and no write waits for it. Throws where it is not provided.
+  virtual void archive(const closed_segment& segment);
 
   // Called by the owner, once, before anything else.
   void set_notice_handler(notice_handler handler);

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.config: the configuration of a logger as a file, annals.json. docs/configuration.md describes every key;
+// docs/annals.schema.json says the same to editors.
+//
+//   {
+//     "path": "audit.jsonl",
+//     "sink": {"type": "syslog", "address": "/dev/log"}
+//   }
+module;
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.config;
+import annals.event;
+import annals.options;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+struct logger_config {
+  std::string path;  // of the log; a relative one has been joined to the directory of the configuration
+  bool enabled = true;
+  annals::delivery delivery = annals::delivery::direct;
+  precision timestamps = precision::seconds;
+  std::size_t max_line_bytes = limits::line_bytes_max;
+  unsigned file_mode = 0600;
+  std::vector<std::string> plugin_directories;  // absolute; searched before the installed one
+  std::string sink_type = "file";               // "file", the name of a plugin, or the absolute path of one
+  std::vector<option> sink_options;             // what else "sink" holds; the sink checks them
+};
+
+struct config_check {
+  logger_config config;                  // of use only where there are no problems
+  std::vector<option_problem> problems;  // all there are; those of the sink's own options are found when it is made
+};
+
+// Reads the text of a configuration. `directory` is what relative paths are relative to. Any thread.
+config_check check_config(std::string_view text, const std::string& directory);
+
+// The configuration in the file at `path`, of at most 1 MiB; or an error (io, not_a_regular_file; invalid_config with all
+// problems, one a line). Any thread.
+result<logger_config> read_config(const std::string& path);
+
+}  // namespace annals
+#pragma GCC visibility pop

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.options: reading named values that a person wrote (the configuration of a logger or of a sink), and telling that
+// person everything that is wrong with them at once.
+//
+//   annals::option_reader reader(given, "$.sink");
+//   const std::string address = reader.text("address").value_or("/dev/log");
+//   const auto timeout = reader.duration("timeout", 1ms, 1h).value_or(5s);
+//   reader.finish();   // throws annals::failure, naming each option that is unknown or makes no sense
+module;
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.options;
+import annals.event;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+// The kinds of JSON values; the numbers are those of plugins/abi/annals_plugin.h.
+enum class option_kind : std::uint32_t { null, boolean, integer, number, text, array, object };
+
+// A named value. `text` is the string itself where the kind is text, else the value as compact JSON.
+struct option {
+  std::string name;
+  option_kind kind = option_kind::null;
+  std::string text;
+};
+
+struct option_problem {
+  std::string path;      // where: "$.sink.port", as JSONPath (RFC 9535) has it
+  std::string found;     // the value as JSON, shortened; empty where there is none
+  std::string expected;  // "an integer from 1 to 65535"
+  std::string nearest;   // for an unknown name: the known one that is like it, if any
+};
+
+// "$.sink.prot: found 514; no such option (did you mean \"port\"?)"; "$.path: found 5; expected a text, not empty".
+std::string to_string(const option_problem& problem);
+
+// The one of `known` that `name` is a likely mistake for (Damerau-Levenshtein distance of at most a third of its length), or
+// nothing. Any thread.
+std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string_view> known);
+
+// Bytes: decimal digits and a unit: "65536", "64KiB", "10MB"; B, KB, MB, GB, TB are powers of 1000, KiB ... TiB of 1024. No
+// sign, fraction or blank. Nothing where the text is none, or does not fit. Any thread.
+std::optional<std::uint64_t> parse_size(std::string_view text) noexcept;
+
+// A length of time: one or more of digits and unit, from the larger to the smaller, each once: "1d12h", "90s", "250ms", "7y".
+// y (365 d), w, d, h, m, s, ms, us. Nothing where the text is none, or does not fit. Any thread.
+std::optional<std::chrono::microseconds> parse_duration(std::string_view text) noexcept;
+
+// Takes values by name and remembers what is wrong with them. Every getter returns nothing where the option is absent, and
+// also where it is wrong, which is then among the problems; so each is to be called once for every option there is, before
+// finish(). Not for concurrent use. The options outlive the reader.
+class option_reader {
+ public:
+  // `path` is what stands before the names in messages: "$", "$.sink".
+  option_reader(std::span<const option> options, std::string path);
+
+  std::optional<std::string> text(std::string_view name);  // not empty
+  std::optional<bool> boolean(std::string_view name);
+  std::optional<std::int64_t> integer(std::string_view name, std::int64_t min, std::int64_t max);
+  // A text with a unit (parse_size), or an integer, of bytes.
+  std::optional<std::uint64_t> size(std::string_view name, std::uint64_t min, std::uint64_t max);
+  // A text with a unit (parse_duration).
+  std::optional<std::chrono::microseconds> duration(std::string_view name, std::chrono::microseconds min,
+                                                    std::chrono::microseconds max);
+  // One of the texts; its index.
+  std::optional<std::size_t> choice(std::string_view name, std::initializer_list<std::string_view> choices);
+  // An array or object as compact JSON, for a parser of the caller's.
+  std::optional<std::string> json(std::string_view name, option_kind kind);
+
+  // A check of the caller's own failed.
+  void problem(std::string_view name, std::string expected);
+  // The option has to be there.
+  void require(std::string_view name, std::string expected);
+
+  // All problems: those met, in order, then the unknown options.
+  std::vector<option_problem> problems();
+  // Throws annals::failure (invalid_config) with all problems, if there are any.
+  void finish();
+
+ private:
+  const option* take(std::string_view name);
+  void wrong(const option& found, std::string expected);
+
+  std::span<const option> options_;
+  std::string path_;
+  std::vector<std::string> known_;
+  std::vector<option_problem> problems_;
+};
+
+}  // namespace annals
+#pragma GCC visibility pop

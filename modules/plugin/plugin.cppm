@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.plugin: finds sinks that are loaded at run time, and loads them, or says why not. What a plugin is stands in
+// plugins/abi/annals_plugin.h; how to write one, in docs/plugins.md.
+//
+//   annals::plugin_registry plugins({"/opt/example/annals"});
+//   annals::plugin syslog = plugins.load("syslog").value();
+//   annals::audit_logger log({.sink = syslog.make_sink({.options = options})});
+//
+// No instruction of a plugin's file runs before all of this is known: the path is absolute and leads through no symbolic link;
+// nobody but root and the current user can change the file, or replace it or a directory above it; the file is a shared object
+// for this machine; it exports `annals_plugin`, in a section of its own, and the identity there suits this host. The file that
+// was examined is the one that is loaded, whatever happens at its path meanwhile.
+module;
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.plugin;
+import annals.event;
+import annals.options;
+import annals.sink;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+// What a plugin says of itself, and where it was found.
+struct plugin_info {
+  static constexpr std::uint64_t can_archive = 1U << 0;
+  static constexpr std::uint64_t writes_log = 1U << 1;
+
+  std::string path;
+  std::string name;
+  std::string version;
+  std::string license;   // SPDX
+  std::string compiler;  // that built it
+  unsigned abi_major = 0;
+  unsigned abi_minor = 0;
+  std::uint64_t capabilities = 0;  // of the above, or-ed, and others a newer plugin may have
+};
+
+// The ABI this host speaks.
+struct plugin_abi {
+  unsigned major;
+  unsigned minor;
+};
+plugin_abi host_abi() noexcept;
+
+// What a sink is made with. Views: they outlive the call of make_sink.
+struct sink_request {
+  std::span<const option> options = {};
+  std::string_view log_path = {};  // the log's live segment; without NUL
+  unsigned file_mode = 0600;
+};
+
+enum class unload : std::uint8_t {
+  never,        // the plugin stays for the life of the process
+  when_unused,  // it is unloaded with the last `plugin` and the last sink of it. Some code does not survive that
+};
+
+// A plugin that has been loaded. Copies are the same one. Any thread.
+class plugin {
+ public:
+  const plugin_info& info() const noexcept;
+
+  // Makes a sink, which keeps the plugin loaded. Throws annals::failure: invalid_config where the plugin refuses the options,
+  // sink_failed or io for what else it says, sink_failed where it breaks its contract.
+  std::unique_ptr<sink> make_sink(const sink_request& request) const;
+
+  // The annals_plugin_descriptor, for tools that test plugins.
+  const void* descriptor() const noexcept;
+
+  struct library;
+  explicit plugin(std::shared_ptr<const library> loaded) noexcept;  // ours
+  plugin(const plugin&) noexcept;
+  plugin(plugin&&) noexcept;
+  plugin& operator=(const plugin&) noexcept;
+  plugin& operator=(plugin&&) noexcept;
+  ~plugin();
+
+ private:
+  std::shared_ptr<const library> library_;
+};
+
+// Checks the file at an absolute path as load_plugin does, and reads what it says of itself. Runs nothing of it. Errors:
+// plugin_refused with both sides and what to do, or io. Any thread.
+result<plugin_info> examine_plugin(const std::string& path);
+
+// Checks and loads the file at an absolute path. Errors as examine_plugin. Loading twice gives the same plugin. Any thread.
+result<plugin> load_plugin(const std::string& path, unload policy = unload::never);
+
+// Where plugins are installed: `annals/plugins` beside this library.
+std::string installed_plugin_directory();
+
+// A file called like a plugin, and what examine_plugin says of it.
+struct found_plugin {
+  std::string path;
+  result<plugin_info> info;
+};
+
+// Finds plugins by name in directories: those given, in order, then the installed one. Never in the working directory or
+// LD_LIBRARY_PATH. Immutable. Any thread.
+class plugin_registry {
+ public:
+  explicit plugin_registry(std::vector<std::string> directories = {});
+
+  const std::vector<std::string>& directories() const noexcept;
+
+  // Everything named annals_*.so in the directories, in their order, then by name; loads nothing. A directory that cannot be
+  // listed is an entry with its error; one that is missing is none.
+  std::vector<found_plugin> list() const;
+
+  // The first annals_NAME.so in the directories, or the file at an absolute path. The first decides: where it is refused, no
+  // later one is tried. Errors: plugin_refused (with the places looked at, where there is none), io.
+  result<plugin_info> examine(std::string_view name_or_path) const;
+  result<plugin> load(std::string_view name_or_path, unload policy = unload::never) const;
+
+ private:
+  result<std::string> path_of(std::string_view name_or_path) const;
+
+  std::vector<std::string> directories_;
+};
+
+}  // namespace annals
+#pragma GCC visibility pop
