@@ -2,13 +2,14 @@
 # What the library is made of. A new module is added here, in the table of docs/architecture.md, and nowhere else.
 
 set(ANNALS_PUBLIC_MODULES event options json sink plugin config logger reader annals)
-set(ANNALS_INTERNAL_MODULES io segment)
+set(ANNALS_INTERNAL_MODULES elf io segment)
 set(ANNALS_PUBLIC_SINKS memory)
 set(ANNALS_INTERNAL_SINKS file)
 
 # The implementations, beside the interfaces.
 set(ANNALS_IMPLEMENTATIONS
   modules/config/check_config.cpp
+  modules/elf/elf.cpp
   modules/event/event.cpp
   modules/event/timestamp.cpp
   modules/io/change_watch.cpp
@@ -20,9 +21,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/logger/from_config.cpp
   modules/logger/logger.cpp
   modules/options/options.cpp
-  modules/plugin/elf_file.cpp
   modules/plugin/plugin.cpp
-  modules/plugin/plugin_sink.cpp
   modules/plugin/registry.cpp
   modules/reader/cursor.cpp
   modules/reader/follow.cpp

@@ -31,6 +31,8 @@ struct file_status {
   std::uint64_t inode = 0;
   std::uint64_t bytes = 0;
   std::uint64_t links = 0;
+  unsigned mode = 0;        // the permission bits, 07777
+  std::uint32_t owner = 0;  // user id
 };
 
 inline bool same_file(const file_status& a, const file_status& b) noexcept {
@@ -41,6 +43,7 @@ enum class open_for : std::uint8_t {
   reading,    // O_RDONLY
   appending,  // O_RDWR | O_APPEND | O_CREAT: the tail of the file is read before it is appended to
   syncing,    // O_RDONLY | O_DIRECTORY
+  examining,  // O_PATH: for its status, and to open what is in it; nothing is waited for, no device is touched
 };
 
 // One virtual function for each system call. All return a value >= 0, or -errno. The base class calls the kernel.
@@ -48,7 +51,8 @@ enum class open_for : std::uint8_t {
 class system_calls {
  public:
   virtual ~system_calls();
-  virtual int open(const char* path, open_for purpose, unsigned mode) noexcept;  // with O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+  virtual int open(const char* path, open_for purpose, unsigned mode) noexcept;     // with O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+  virtual int open_in(int directory, const char* name, open_for purpose) noexcept;  // openat(2), likewise; creates nothing
   virtual int close(int fd) noexcept;
   virtual std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept;
   virtual std::int64_t offset_of(int fd) noexcept;  // lseek(2): behind the bytes written last
@@ -59,6 +63,7 @@ class system_calls {
   virtual int status_at(const char* path, file_status& status) noexcept;  // lstat(2): links are not followed
   virtual int make_directory(const char* path, unsigned mode) noexcept;   // mkdir(2)
   virtual int list_directory(const char* path, std::vector<std::string>& names) noexcept;
+  virtual std::uint32_t effective_user() noexcept;     // geteuid(2)
   virtual time_point now() noexcept;                   // CLOCK_REALTIME
   virtual std::chrono::nanoseconds uptime() noexcept;  // CLOCK_MONOTONIC_COARSE: a few ns to read, a few ms exact
 };
@@ -104,7 +109,18 @@ class file {
   static result<file> open(const std::string& path, open_for purpose, unsigned mode = 0600,
                            std::vector<std::string>* grown = nullptr);
 
+  // Opens the regular file at `path` for reading, if nobody but root and the effective user can change it, or have changed
+  // what stands at the path: the path is absolute and leads through no symbolic link, and the file and every directory above it
+  // belong to one of the two and are writable by their owner alone (a directory with the sticky bit, in which others can
+  // neither rename nor remove what is not theirs, may be writable). Errors: io, not_a_regular_file, invalid_argument with what
+  // to do.
+  static result<file> open_trusted(const std::string& path);
+
   bool is_open() const noexcept { return fd_ >= 0; }
+
+  // A path by which this process can open the very file, whatever stands where it was opened: in /proc/self/fd. No two calls
+  // give the same text, so nothing that remembers paths takes it for an earlier one. Valid until close().
+  std::string path_in_proc() const;
 
   // Appends all bytes, however often the system interrupts or shortens the write. On an error some of the bytes may be in
   // the file: `appended` says how many. Returns 0 or -errno, or `interleaved`; one system call when nothing goes wrong.

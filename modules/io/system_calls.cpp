@@ -42,6 +42,8 @@ void fill(file_status& status, const struct ::stat& from) noexcept {
   status.inode = from.st_ino;
   status.bytes = static_cast<std::uint64_t>(from.st_size);
   status.links = from.st_nlink;
+  status.mode = from.st_mode & 07777;
+  status.owner = from.st_uid;
 }
 
 int open_flags(open_for purpose) noexcept {
@@ -50,8 +52,17 @@ int open_flags(open_for purpose) noexcept {
     case open_for::reading: return always | O_RDONLY;
     case open_for::appending: return always | O_RDWR | O_APPEND | O_CREAT;
     case open_for::syncing: return always | O_RDONLY | O_DIRECTORY;
+    case open_for::examining: return O_NOFOLLOW | O_CLOEXEC | O_PATH;
   }
   return always;
+}
+
+// Where a standard descriptor was closed, the log must not take its place: whatever is printed would be written to it.
+int beyond_standard(int fd) noexcept {
+  if (fd < 0 || fd > STDERR_FILENO) return fd;
+  const int moved = or_errno(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  ::close(fd);
+  return moved;
 }
 
 system_calls kernel;
@@ -63,12 +74,11 @@ std::atomic<system_calls*> detail::current = &kernel;
 system_calls::~system_calls() = default;
 
 int system_calls::open(const char* path, open_for purpose, unsigned mode) noexcept {
-  const int fd = or_errno(::open(path, open_flags(purpose), mode));
-  if (fd < 0 || fd > STDERR_FILENO) return fd;
-  // Where a standard descriptor was closed, the log must not take its place: whatever is printed would be written to it.
-  const int moved = or_errno(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  ::close(fd);
-  return moved;
+  return beyond_standard(or_errno(::open(path, open_flags(purpose), mode)));
+}
+
+int system_calls::open_in(int directory, const char* name, open_for purpose) noexcept {
+  return beyond_standard(or_errno(::openat(directory, name, open_flags(purpose) & ~O_CREAT)));
 }
 
 int system_calls::close(int fd) noexcept {
@@ -130,6 +140,10 @@ int system_calls::list_directory(const char* path, std::vector<std::string>& nam
   }
   ::closedir(directory);
   return status;
+}
+
+std::uint32_t system_calls::effective_user() noexcept {
+  return ::geteuid();
 }
 
 time_point system_calls::now() noexcept {

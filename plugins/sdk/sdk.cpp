@@ -15,8 +15,9 @@ module;
 #include <vector>
 module annals.sdk;
 
-// What the opaque type of the C header is here: the author's sink, and why its last call failed.
-struct annals_sink {
+// What the opaque type of the C header is here: the author's sink, and why its last call failed. (extern "C++": the header has
+// declared it outside of any module.)
+extern "C++" struct annals_sink {
   std::unique_ptr<annals::sink> sink;
   annals::error failed = {};
   bool has_failed = false;
@@ -91,8 +92,8 @@ host told_to(const annals_host& from) {
   const auto* at = reinterpret_cast<const unsigned char*>(from.options);
   for (std::uint64_t i = 0; i < from.options_count; ++i, at += from.option_size) {
     const auto& given = *reinterpret_cast<const annals_option*>(at);
-    to.options.push_back(
-        {given.name, static_cast<option_kind>(given.kind), std::string(given.text, static_cast<std::size_t>(given.text_bytes))});
+    to.options.push_back({given.name, static_cast<option_kind>(given.kind),
+                          std::string(given.text, static_cast<std::size_t>(given.text_bytes))});
   }
   return to;
 }

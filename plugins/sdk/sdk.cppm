@@ -47,9 +47,9 @@ struct host {
 };
 
 struct description {
-  std::string_view name;     // NAME of annals_NAME.so: a-z, 0-9, _; up to 31
-  std::string_view version;  // up to 31 characters
-  std::string_view license;  // SPDX; up to 31
+  std::string_view name;           // NAME of annals_NAME.so: a-z, 0-9, _; up to 31
+  std::string_view version;        // up to 31 characters
+  std::string_view license;        // SPDX; up to 31
   std::uint64_t capabilities = 0;  // ANNALS_CAN_ARCHIVE, ANNALS_WRITES_LOG
 };
 
