@@ -18,10 +18,10 @@ module annals.sdk;
 // What the opaque type of the C header is here: the author's sink, and why its last call failed. (extern "C++": the header has
 // declared it outside of any module.)
 extern "C++" struct annals_sink {
-  std::unique_ptr<annals::sink> sink;
   annals::error failed = {};
   bool has_failed = false;
-  std::string notice = {};  // keeps the text of a notice alive during the host's call
+  std::string notice = {};                  // keeps the text of a notice alive during the host's call
+  std::unique_ptr<annals::sink> sink = {};  // destroyed first: it may have something to say
 };
 
 namespace annals::sdk::table {

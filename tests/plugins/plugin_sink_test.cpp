@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A plugin's sink under a logger: what it is told, and what becomes of what it says, throws, or gets wrong.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "plugin_files.h"
+import annals;
+
+namespace {
+
+using support::plugin_in;
+using support::temp_directory;
+
+annals::plugin load(const std::string& variant, const std::string& name = "broken") {
+  const temp_directory directory;  // a plugin stays when its file goes
+  return annals::load_plugin(plugin_in(directory, variant, name)).value();
+}
+
+annals::option text(std::string name, std::string value) {
+  return {std::move(name), annals::option_kind::text, std::move(value)};
+}
+
+annals::error failure_of(const std::string& variant, std::vector<annals::option> options = {},
+                         const std::string& name = "broken") {
+  try {
+    (void)load(variant, name).make_sink({.options = options});
+  } catch (const annals::failure& thrown) {
+    return thrown.cause();
+  }
+  ADD_FAILURE() << "expected create to fail";
+  return {};
+}
+
+struct heard {
+  std::vector<annals::error> errors;
+  auto handler() {
+    return [this](const annals::error& what) { errors.push_back(what); };
+  }
+};
+
+// --- create -------------------------------------------------------------------------------------------------------------
+
+TEST(plugin_sink, that_is_not_made_says_why_and_the_host_goes_on) {
+  const annals::error said = failure_of("CREATE_FAILS");
+  EXPECT_EQ(said.code, annals::errc::invalid_config);
+  EXPECT_EQ(said.message, "the plugin 'broken': $.sink.colour: found \"mauve\"; expected \"red\"");
+}
+
+TEST(plugin_sink, that_is_null_or_has_no_valid_status_is_the_plugins_mistake) {
+  const annals::error null = failure_of("CREATE_RETURNS_NULL");
+  EXPECT_EQ(null.code, annals::errc::sink_failed);
+  EXPECT_NE(null.message.find("returned success and no sink from create. That breaks its contract"), std::string::npos)
+      << null.message;
+  const annals::error garbage = failure_of("CREATE_RETURNS_GARBAGE");
+  EXPECT_EQ(garbage.code, annals::errc::sink_failed);
+  EXPECT_NE(garbage.message.find("create returned the status 7777, which ABI 1.0 does not have"), std::string::npos)
+      << garbage.message;
+  EXPECT_NE(garbage.message.find("annals plugin check"), std::string::npos);
+}
+
+TEST(plugin_sink, whose_constructor_throws_is_an_error_whatever_it_throws) {
+  using options = std::vector<annals::option>;
+  const auto thrown = [](const std::string& what) {
+    return failure_of("throwing", options{text("from", "create"), text("throws", what)}, "throwing");
+  };
+  EXPECT_EQ(thrown("runtime_error").message, "the plugin 'throwing': the disk is on fire");
+  EXPECT_EQ(thrown("bad_alloc").message, "the plugin 'throwing': no memory left");
+  EXPECT_EQ(thrown("int").message, "the plugin 'throwing': the sink threw something that is no std::exception");
+  const annals::error io = thrown("io");
+  EXPECT_EQ(io.code, annals::errc::io);
+  EXPECT_EQ(io.system_code, 28);
+  EXPECT_EQ(io.message, "the plugin 'throwing': cannot write 'x': No space left on device");
+}
+
+TEST(plugin_sink, does_not_get_an_option_whose_name_holds_nul) {
+  const annals::error said = failure_of("good", {text(std::string("a\0b", 3), "c")});
+  EXPECT_EQ(said.code, annals::errc::invalid_config);
+  EXPECT_NE(said.message.find("contains NUL: \"a\\u0000b\""), std::string::npos) << said.message;
+}
+
+// --- write and the rest ---------------------------------------------------------------------------------------------------
+
+struct throwing : testing::Test {
+  annals::audit_logger make(const std::string& from, const std::string& what) {
+    const std::vector<annals::option> options = {text("from", from), text("throws", what)};
+    return annals::audit_logger(
+        {.path = "/var/log/x.jsonl",
+         .on_error = heard_.handler(),
+         .sink = load("throwing", "throwing").make_sink({.options = options, .log_path = "/var/log/x.jsonl"})});
+  }
+  heard heard_;
+};
+
+TEST_F(throwing, anything_from_write_is_a_failed_event_counted_and_reported) {
+  for (const auto& [what, code] :
+       {std::pair{"int", annals::errc::sink_failed}, std::pair{"bad_alloc", annals::errc::sink_failed},
+        std::pair{"runtime_error", annals::errc::sink_failed}, std::pair{"io", annals::errc::io}}) {
+    heard_.errors.clear();
+    annals::audit_logger log = make("write", what);
+    const annals::receipt made = log.log_event("web", "denied");
+    ASSERT_FALSE(made) << what;
+    EXPECT_EQ(made.cause()->code, code) << what;
+    EXPECT_EQ(log.stats().failed, 1U);
+    EXPECT_EQ(log.stats().accepted, 0U);
+    ASSERT_EQ(heard_.errors.size(), 1U);
+    EXPECT_EQ(heard_.errors[0].message, made.message());
+  }
+}
+
+TEST_F(throwing, from_sync_and_reopen_are_receipts_that_tell) {
+  annals::audit_logger sync = make("sync", "sync");
+  EXPECT_TRUE(sync.log_event("web", "denied"));
+  const annals::receipt synced = sync.sync();
+  ASSERT_FALSE(synced);
+  EXPECT_EQ(synced.cause()->code, annals::errc::sync_failed);
+  EXPECT_EQ(synced.cause()->system_code, 5);
+  annals::audit_logger reopen = make("reopen", "runtime_error");
+  EXPECT_EQ(reopen.reopen().message(), "the plugin 'throwing': the disk is on fire");
+}
+
+TEST_F(throwing, a_notice_is_heard_and_tells_what_the_plugin_was_told) {
+  {
+    annals::audit_logger log = make("notice", "");
+    EXPECT_TRUE(log.log_event("web", "denied"));
+    EXPECT_EQ(log.stats().notices, 1U);
+    ASSERT_EQ(heard_.errors.size(), 1U);
+    EXPECT_EQ(heard_.errors[0].code, annals::errc::torn_tail);
+    EXPECT_TRUE(heard_.errors[0].message.starts_with("the plugin 'throwing': log /var/log/x.jsonl host 0."))
+        << heard_.errors[0].message;
+  }
+  EXPECT_EQ(heard_.errors.back().message, "the plugin 'throwing': destroyed");
+}
+
+TEST_F(throwing, archive_is_passed_on_with_its_segment) {
+  const auto sink = load("throwing", "throwing").make_sink({});
+  try {
+    sink->archive({"/var/log/x-000042-20260131T235959Z.jsonl", 42});
+    FAIL() << "expected it to throw";
+  } catch (const annals::failure& thrown) {
+    EXPECT_EQ(thrown.cause().message, "the plugin 'throwing': archived 42 /var/log/x-000042-20260131T235959Z.jsonl");
+  }
+}
+
+TEST(plugin_sink, that_archives_nothing_says_so) {
+  const auto sink = load("null", "null").make_sink({});
+  try {
+    sink->archive({"/x", 1});
+    FAIL() << "expected it to throw";
+  } catch (const annals::failure& thrown) {
+    EXPECT_EQ(thrown.cause().message, "cannot archive '/x': this sink archives nothing");
+  }
+}
+
+TEST(plugin_sink, with_a_garbage_status_from_write_fails_the_event) {
+  heard told;
+  annals::audit_logger log({.on_error = told.handler(), .sink = load("WRITE_RETURNS_GARBAGE").make_sink({})});
+  const annals::receipt made = log.log_event("web", "denied");
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.cause()->code, annals::errc::sink_failed);
+  EXPECT_NE(made.message().find("write failed, and it does not say why (write returned the status -3"), std::string_view::npos)
+      << made.message();
+}
+
+TEST(plugin_sink, takes_batches_and_tells_its_position) {
+  const auto sink = load("null", "null").make_sink({});
+  sink->write({"{\"a\":1}\n{\"a\":2}\n", 2, 1, annals::time_point(std::chrono::microseconds(-1))});
+  sink->write({"", 0, 3});
+  EXPECT_EQ(sink->position(), (annals::position{1, 16}));
+  sink->sync();
+  sink->reopen();
+}
+
+}  // namespace
