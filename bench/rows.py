@@ -91,6 +91,18 @@ def against_origin(bench: Bench, row: Row) -> None:
         append_pair(bench, row, "origin", origin, calls=1000, rounds=40, ours=ours)
 
 
+def plugin_against_built_in(bench: Bench, row: Row) -> None:
+    with Program(bench.binaries / "sinks") as program:
+        pairs = interleave(
+            lambda n: program.nanoseconds("plugin", n, bench.files),
+            lambda n: program.nanoseconds("built-in", n, bench.files),
+            calls=100000,
+            rounds=100,
+        )
+    row.fill(pairs)
+    row.events_counted = 2 * pairs.calls  # the program ends where a byte is missing
+
+
 def disabled_against_origin(bench: Bench, row: Row) -> None:
     file = bench.files / "disabled.jsonl"
     with Program(bench.binaries / "append") as ours, Program(*ORIGIN_PROGRAM) as origin:
@@ -202,6 +214,7 @@ SPDLOG = (
     "The peer escapes nothing, reports no result, does not notice a moved file"
 )
 ORIGIN = "equal: in the kernel on return, same bytes. The peer opens and closes the file for each event"
+COUNTED = "equal: the sink counts the bytes, and each round is compared; no file is written"
 WARM = "equal: from the page cache"
 EMPTY = "same flags, same build; BMIs are there already"
 
@@ -215,6 +228,10 @@ PAIRED = [
     (
         Row("disabled-origin", "log_event while disabled", "equal: nothing happens", "the origin's (Python)"),
         disabled_against_origin,
+    ),
+    (
+        Row("plugin", "log_event to a no-op sink that was loaded", COUNTED, "a built-in no-op sink", Goal("difference_ns", 10)),
+        plugin_against_built_in,
     ),
     (
         Row("compile-import", "compile `import annals;`, empty main", EMPTY, "empty main alone", Goal("difference_ns", 0.5e9)),

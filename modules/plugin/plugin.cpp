@@ -219,7 +219,8 @@ std::string text_of(const char* message) {
 // The sink on this side of the border: calls the plugin's table, and throws what it reports.
 class plugin_sink final : public sink {
  public:
-  plugin_sink(std::shared_ptr<const plugin::library> library, const sink_request& request) : library_(std::move(library)) {
+  plugin_sink(std::shared_ptr<const plugin::library> library, const sink_request& request)
+      : library_(std::move(library)), functions_(library_->functions) {
     std::vector<annals_option> options;
     options.reserve(request.options.size());
     for (const option& given : request.options) {
@@ -243,7 +244,7 @@ class plugin_sink final : public sink {
     host.notice = &plugin_sink::on_notice;
     create(host);
   }
-  ~plugin_sink() override { functions().destroy(made_); }
+  ~plugin_sink() override { functions_.destroy(made_); }
 
   void write(const batch& lines) override {
     annals_batch given = {};
@@ -253,32 +254,31 @@ class plugin_sink final : public sink {
     given.count = lines.count;
     given.first_sequence = lines.first_sequence;
     given.now_us = lines.now.time_since_epoch().count();
-    check(functions().write(made_, &given), "write");
+    check(functions_.write(made_, &given), "write");
   }
-  void sync() override { check(functions().sync(made_), "sync"); }
-  void reopen() override { check(functions().reopen(made_), "reopen"); }
+  void sync() override { check(functions_.sync(made_), "sync"); }
+  void reopen() override { check(functions_.reopen(made_), "reopen"); }
   annals::position position() override {
     annals_position where = {};
-    check(functions().position(made_, &where), "position");
+    check(functions_.position(made_, &where), "position");
     return {where.segment, where.offset};
   }
   void archive(const closed_segment& segment) override {
-    if (functions().archive == nullptr) return sink::archive(segment);
+    if (functions_.archive == nullptr) return sink::archive(segment);
     annals_segment given = {};
     given.struct_size = sizeof given;
     given.path = segment.path.c_str();
     given.number = segment.number;
-    check(functions().archive(made_, &given), "archive");
+    check(functions_.archive(made_, &given), "archive");
   }
 
  private:
-  const annals_functions& functions() const noexcept { return library_->functions; }
   std::string who() const { return "the plugin '" + library_->info.name + "'"; }
 
   void create(const annals_host& host) {
     annals_status status = ANNALS_FAILED;
     try {
-      status = functions().create(&host, &made_);
+      status = functions_.create(&host, &made_);
     } catch (...) {
       throw failure({errc::sink_failed, 0, who() + " let an exception out of create; expected a status. " + broken()});
     }
@@ -297,7 +297,7 @@ class plugin_sink final : public sink {
   [[noreturn, gnu::cold, gnu::noinline]] void fail(annals_sink* of, annals_status status, const char* function) {
     annals_error said = {};
     said.struct_size = sizeof said;
-    const bool has_said = functions().last_error(of, &said) == ANNALS_OK;
+    const bool has_said = functions_.last_error(of, &said) == ANNALS_OK;
     std::string message = has_said ? text_of(said.message) : std::string();
     if (message.empty()) message = std::string(function) + " failed, and it does not say why";
     if (status != ANNALS_FAILED) {
@@ -319,6 +319,7 @@ class plugin_sink final : public sink {
   }
 
   const std::shared_ptr<const plugin::library> library_;
+  const annals_functions functions_;
   annals_sink* made_ = nullptr;
 };
 

@@ -21,8 +21,8 @@
  *              disturb the parent: nothing that is buffered may be written twice.
  *
  * Versions. Majors must be equal. A new minor version only appends: functions to the end of the table, fields to the end of
- * structs that begin with `struct_size`, or in place of `reserved` ones. Whoever reads a struct looks at its size before it looks
- * at what a minor version added. So host and plugin of different minor versions work together, either way round.
+ * structs that begin with `struct_size`, or in place of `reserved` ones. Whoever reads a struct looks at its size before it
+ * looks at what a minor version added. So host and plugin of different minor versions work together, either way round.
  */
 #ifndef ANNALS_PLUGIN_H
 #define ANNALS_PLUGIN_H
@@ -46,21 +46,21 @@ typedef int32_t annals_status;
 #define ANNALS_FAILED 1
 
 /* What kind of failure annals_error::code tells of. Others are read as ANNALS_ERROR_SINK. */
-#define ANNALS_ERROR_SINK 0          /* none of the others */
-#define ANNALS_ERROR_OPTIONS 1       /* create: the options make no sense; the message names each that does not */
-#define ANNALS_ERROR_IO 2            /* the system refused; system_code is its errno */
-#define ANNALS_ERROR_SYNC 3          /* what was written is not known to be durable, and never will be */
-#define ANNALS_ERROR_REPLACED 4      /* notice: the destination was renamed, removed or replaced by somebody else */
-#define ANNALS_ERROR_TORN_TAIL 5     /* notice: the destination's last line was incomplete and has been ended */
-#define ANNALS_ERROR_NOT_REGULAR 6   /* something that is no regular file stands where the destination should */
+#define ANNALS_ERROR_SINK 0        /* none of the others */
+#define ANNALS_ERROR_OPTIONS 1     /* create: the options make no sense; the message names each that does not */
+#define ANNALS_ERROR_IO 2          /* the system refused; system_code is its errno */
+#define ANNALS_ERROR_SYNC 3        /* what was written is not known to be durable, and never will be */
+#define ANNALS_ERROR_REPLACED 4    /* notice: the destination was renamed, removed or replaced by somebody else */
+#define ANNALS_ERROR_TORN_TAIL 5   /* notice: the destination's last line was incomplete and has been ended */
+#define ANNALS_ERROR_NOT_REGULAR 6 /* something that is no regular file stands where the destination should */
 
 typedef struct annals_error {
-  uint32_t struct_size;  /* set by the caller; the plugin fills no more than this */
-  int32_t code;          /* ANNALS_ERROR_... */
-  int32_t system_code;   /* errno, or 0 */
+  uint32_t struct_size; /* set by the caller; the plugin fills no more than this */
+  int32_t code;         /* ANNALS_ERROR_... */
+  int32_t system_code;  /* errno, or 0 */
   uint32_t reserved;
-  const char* message;   /* UTF-8, ended by NUL: what was attempted, on what, what the system said. The plugin's; valid until
-                            the next call for the same sink (last_error of no sink: the next on this thread) */
+  const char* message; /* UTF-8, ended by NUL: what was attempted, on what, what the system said. The plugin's; valid until
+                          the next call for the same sink (last_error of no sink: the next on this thread) */
 } annals_error;
 
 /* --- what goes in ------------------------------------------------------------------------------------------------------ */
@@ -68,11 +68,11 @@ typedef struct annals_error {
 /* Complete lines, each ended by '\n'. `count` may be 0; then `bytes` is 0 too, and nothing is to be done. */
 typedef struct annals_batch {
   uint64_t struct_size;
-  const char* lines;        /* not ended by NUL */
+  const char* lines; /* not ended by NUL */
   uint64_t bytes;
-  uint64_t count;           /* of lines */
-  uint64_t first_sequence;  /* of the first line; the others follow without a hole */
-  int64_t now_us;           /* the host's clock when the batch was made, in microseconds since 1970; it may step back */
+  uint64_t count;          /* of lines */
+  uint64_t first_sequence; /* of the first line; the others follow without a hole */
+  int64_t now_us;          /* the host's clock when the batch was made, in microseconds since 1970; it may step back */
 } annals_batch;
 
 /* A segment's number, and an offset in its uncompressed lines, in bytes. */
@@ -84,22 +84,22 @@ typedef struct annals_position {
 /* A closed segment: never written again. */
 typedef struct annals_segment {
   uint64_t struct_size;
-  const char* path;  /* ended by NUL */
+  const char* path; /* ended by NUL */
   uint64_t number;
 } annals_segment;
 
 #define ANNALS_OPTION_NULL 0
-#define ANNALS_OPTION_BOOLEAN 1  /* text: true or false */
-#define ANNALS_OPTION_INTEGER 2  /* text: decimal, as written */
-#define ANNALS_OPTION_NUMBER 3   /* text: a JSON number, as written */
-#define ANNALS_OPTION_TEXT 4     /* text: the string itself, unescaped, UTF-8; it may hold NUL */
-#define ANNALS_OPTION_ARRAY 5    /* text: JSON */
-#define ANNALS_OPTION_OBJECT 6   /* text: JSON */
+#define ANNALS_OPTION_BOOLEAN 1 /* text: true or false */
+#define ANNALS_OPTION_INTEGER 2 /* text: decimal, as written */
+#define ANNALS_OPTION_NUMBER 3  /* text: a JSON number, as written */
+#define ANNALS_OPTION_TEXT 4    /* text: the string itself, unescaped, UTF-8; it may hold NUL */
+#define ANNALS_OPTION_ARRAY 5   /* text: JSON */
+#define ANNALS_OPTION_OBJECT 6  /* text: JSON */
 
 /* A member of the sink's object in the configuration, but "type". */
 typedef struct annals_option {
-  const char* name;  /* ended by NUL, which the name itself does not hold */
-  const char* text;  /* ended by NUL, which is not counted */
+  const char* name; /* ended by NUL, which the name itself does not hold */
+  const char* text; /* ended by NUL, which is not counted */
   uint64_t text_bytes;
   uint32_t kind; /* ANNALS_OPTION_... */
   uint32_t reserved;
@@ -111,13 +111,13 @@ typedef struct annals_host {
   uint64_t struct_size;
   uint16_t abi_major;
   uint16_t abi_minor;
-  uint32_t file_mode;         /* for files the sink creates, before the umask: 0600 */
-  const char* host_version;   /* of the library: "0.1.0" */
-  const char* log_path;       /* the log's live segment, or empty where the host has none */
+  uint32_t file_mode;       /* for files the sink creates, before the umask: 0600 */
+  const char* host_version; /* of the library: "0.1.0" */
+  const char* log_path;     /* the log's live segment, or empty where the host has none */
   const annals_option* options;
   uint64_t options_count;
-  uint64_t option_size;       /* sizeof(annals_option) of the host: the stride of `options` */
-  void* context;              /* given back to `notice` */
+  uint64_t option_size; /* sizeof(annals_option) of the host: the stride of `options` */
+  void* context;        /* given back to `notice` */
   /* Tells whoever operates the host of something that is no failure of the present call. Only from within a call of write,
    * sync, reopen, archive or destroy for this sink, on that thread. `message`: see annals_error. Never null; never fails. */
   void (*notice)(void* context, int32_t code, int32_t system_code, const char* message);
@@ -138,8 +138,8 @@ typedef struct annals_functions {
    * readers, and nothing may be glued to it. Whatever this waits for, the threads that log wait for. */
   annals_status (*write)(annals_sink* sink, const annals_batch* batch);
 
-  /* [sink] Required. Returns once everything taken so far survives the loss of power, as far as the destination can promise that;
-   * and never reports success for what an earlier call could not make durable. */
+  /* [sink] Required. Returns once everything taken so far survives the loss of power, as far as the destination can promise
+   * that; and never reports success for what an earlier call could not make durable. */
   annals_status (*sync)(annals_sink* sink);
 
   /* [sink] Required. The destination was moved away on purpose: let go of it, use the one at the configured place from now on.
@@ -155,7 +155,8 @@ typedef struct annals_functions {
    * sink that nothing is written to. */
   annals_status (*archive)(annals_sink* sink, const annals_segment* segment);
 
-  /* [sink] Required. The last call for this sink. Must accept null, and do nothing then. Blocks for no longer than a write may. */
+  /* [sink] Required. The last call for this sink. Must accept null, and do nothing then. Blocks for no longer than a write may.
+   */
   void (*destroy)(annals_sink* sink);
 
   /* [sink] Required. Why the last call for this sink failed; with null, why the last create on this thread did. Fills `*error`,
@@ -166,7 +167,8 @@ typedef struct annals_functions {
 /* --- the descriptor ---------------------------------------------------------------------------------------------------- */
 
 #define ANNALS_CAN_ARCHIVE (UINT64_C(1) << 0) /* `archive` is there */
-#define ANNALS_WRITES_LOG (UINT64_C(1) << 1)  /* the lines are kept at annals_host::log_path, where readers of logs find them */
+#define ANNALS_WRITES_LOG (UINT64_C(1) << 1)  /* the lines are kept at annals_host::log_path, where readers of logs find them \
+                                               */
 
 /* Holds no pointer, so that it can be read from the file. Texts are ASCII, ended by NUL and filled up with NUL. */
 typedef struct annals_identity {
@@ -207,12 +209,19 @@ typedef struct annals_plugin_descriptor {
 #endif
 
 /* The first member of the descriptor. */
-#define ANNALS_PLUGIN_IDENTITY(plugin_name, plugin_version, plugin_license, plugin_capabilities)                             \
-  {                                                                                                                          \
-    ANNALS_PLUGIN_MAGIC, sizeof(annals_identity), sizeof(annals_plugin_descriptor), sizeof(annals_functions),                \
-        ANNALS_PLUGIN_ABI_MAJOR, ANNALS_PLUGIN_ABI_MINOR, (plugin_capabilities), plugin_name, plugin_version, plugin_license, \
-        ANNALS_PLUGIN_COMPILER, {0}                                                                                          \
-  }
+#define ANNALS_PLUGIN_IDENTITY(plugin_name, plugin_version, plugin_license, plugin_capabilities) \
+  {ANNALS_PLUGIN_MAGIC,                                                                          \
+   sizeof(annals_identity),                                                                      \
+   sizeof(annals_plugin_descriptor),                                                             \
+   sizeof(annals_functions),                                                                     \
+   ANNALS_PLUGIN_ABI_MAJOR,                                                                      \
+   ANNALS_PLUGIN_ABI_MINOR,                                                                      \
+   (plugin_capabilities),                                                                        \
+   plugin_name,                                                                                  \
+   plugin_version,                                                                               \
+   plugin_license,                                                                               \
+   ANNALS_PLUGIN_COMPILER,                                                                       \
+   {0}}
 
 #ifdef __cplusplus
 }
