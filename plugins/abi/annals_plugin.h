@@ -155,8 +155,7 @@ typedef struct annals_functions {
    * sink that nothing is written to. */
   annals_status (*archive)(annals_sink* sink, const annals_segment* segment);
 
-  /* [sink] Required. The last call for this sink. Must accept null, and do nothing then. Blocks for no longer than a write may.
-   */
+  /* [sink] Required. The last call for this sink. Does nothing with null. Blocks for no longer than a write may. */
   void (*destroy)(annals_sink* sink);
 
   /* [sink] Required. Why the last call for this sink failed; with null, why the last create on this thread did. Fills `*error`,
@@ -167,8 +166,7 @@ typedef struct annals_functions {
 /* --- the descriptor ---------------------------------------------------------------------------------------------------- */
 
 #define ANNALS_CAN_ARCHIVE (UINT64_C(1) << 0) /* `archive` is there */
-#define ANNALS_WRITES_LOG (UINT64_C(1) << 1)  /* the lines are kept at annals_host::log_path, where readers of logs find them \
-                                               */
+#define ANNALS_WRITES_LOG (UINT64_C(1) << 1)  /* the lines are kept at annals_host::log_path, for readers of logs */
 
 /* Holds no pointer, so that it can be read from the file. Texts are ASCII, ended by NUL and filled up with NUL. */
 typedef struct annals_identity {
@@ -193,10 +191,12 @@ typedef struct annals_plugin_descriptor {
 
 /* --- for the author ---------------------------------------------------------------------------------------------------- */
 
+#define ANNALS_PLUGIN_NUMBER_(number) #number
+#define ANNALS_PLUGIN_VERSION_(a, b, c) ANNALS_PLUGIN_NUMBER_(a) "." ANNALS_PLUGIN_NUMBER_(b) "." ANNALS_PLUGIN_NUMBER_(c)
 #if defined(__clang__)
-#define ANNALS_PLUGIN_COMPILER "clang " __clang_version__
+#define ANNALS_PLUGIN_COMPILER "clang " ANNALS_PLUGIN_VERSION_(__clang_major__, __clang_minor__, __clang_patchlevel__)
 #elif defined(__GNUC__)
-#define ANNALS_PLUGIN_COMPILER "gcc " __VERSION__
+#define ANNALS_PLUGIN_COMPILER "gcc " ANNALS_PLUGIN_VERSION_(__GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__)
 #else
 #define ANNALS_PLUGIN_COMPILER "unknown"
 #endif
