@@ -4,8 +4,12 @@
 //
 // A logger owns one sink and calls it like this: never two functions at a time, whichever threads log; batches in the order
 // of their sequence numbers; the destructor last, after everything accepted has been written. A sink therefore needs no
-// lock. Its calls run on the threads that log, so whatever it waits for, they wait for. It must neither fork
-// nor log to its own logger within a call.
+// lock. Its calls run on the threads that log, so whatever it waits for, they wait for. It must neither fork nor log to its
+// own logger within a call, and opens nothing before its first write: making a sink and destroying it leaves no trace.
+//
+// To fail is to throw, and the message goes to the person in charge: what was attempted, on what, what the system said. A
+// logger counts the events of a failed write, tells their callers, and calls write again for the next ones: a sink goes on by
+// itself when the cause is gone. Nothing of it may be written twice after a fork.
 module;
 #include <cstddef>
 #include <cstdint>
@@ -62,7 +66,8 @@ class sink {
   // for what came since.
   virtual void reopen() = 0;
 
-  // Where the next line will go.
+  // Where the next line will go; never steps back but by reopen(). A sink whose destination has no such place counts the bytes
+  // it has taken, in segment 1.
   virtual annals::position position() = 0;
 
   // Optional: makes another representation of a closed segment beside it (compressed, say), and removes the segment once that
