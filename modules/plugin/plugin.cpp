@@ -59,8 +59,9 @@ bool is_name(std::string_view name) {
 }
 
 std::string both(std::string_view what, std::uint64_t theirs, std::string_view expected, std::uint64_t ours) {
-  return std::string(what) + " is " + std::to_string(theirs) + "; this host expects " + std::string(expected) +
-         std::to_string(ours);
+  return std::string(what) + " is " + std::to_string(theirs) + " bytes; this host expects " + std::string(expected) +
+         std::to_string(ours) + ": build it with annals_plugin.h of ABI " +
+         abi_text(ANNALS_PLUGIN_ABI_MAJOR, ANNALS_PLUGIN_ABI_MINOR) + ", unchanged, or a later minor version";
 }
 
 // Why a plugin with this identity cannot work with this host, or nothing.

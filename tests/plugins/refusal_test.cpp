@@ -67,13 +67,13 @@ TEST_F(refusal, of_a_wrong_magic) {
   expect_refused_variant("WRONG_MAGIC", "begins with \"NOTMAGIC\"; expected \"ANNALSPL\"");
 }
 TEST_F(refusal, of_a_short_identity) {
-  expect_refused_variant("SHORT_IDENTITY", "the size of its identity is 248; this host expects 256");
+  expect_refused_variant("SHORT_IDENTITY", "the size of its identity is 248 bytes; this host expects 256");
 }
 TEST_F(refusal, of_a_short_descriptor) {
-  expect_refused_variant("SHORT_DESCRIPTOR", "the size of its descriptor is 256; this host expects at least 320");
+  expect_refused_variant("SHORT_DESCRIPTOR", "the size of its descriptor is 256 bytes; this host expects at least 320");
 }
 TEST_F(refusal, of_a_short_function_table) {
-  expect_refused_variant("SHORT_TABLE", "the size of its function table is 56; this host expects at least 64");
+  expect_refused_variant("SHORT_TABLE", "the size of its function table is 56 bytes; this host expects at least 64");
 }
 TEST_F(refusal, of_a_future_major_version) {
   expect_refused_variant("FUTURE_MAJOR",
