@@ -16,6 +16,7 @@ module;
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 module annals.plugin;
 import annals.elf;

@@ -123,7 +123,8 @@ const annals_plugin_descriptor annals_plugin = {{
 #elif defined OTHER_NAME
                                                     "other",
 #elif defined NAME_WITHOUT_END
-        "abcdefghijklmnopqrstuvwxyzabcdef",
+        {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h',
+         'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'},
 #else
         PLUGIN_NAME,
 #endif
