@@ -3,6 +3,7 @@
 // What each command of `annals` is given, and the exit codes they share. Data goes to standard output, everything else to
 // standard error.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -18,7 +19,8 @@ enum exit_code : int {
 };
 
 struct log_arguments {
-  std::string file;
+  std::string file;    // of the log; empty where `config` says it
+  std::string config;  // a configuration; empty: none
   std::string container;
   std::string action;
   std::optional<std::string> dest;
@@ -36,6 +38,37 @@ struct tail_arguments {
   output_form output = output_form::automatic;
 };
 
+struct config_check_arguments {
+  std::string file;
+  bool load = true;  // the sink is made, so that its plugin checks its options
+};
+
+struct plugins_arguments {
+  std::string config;                    // whose plugin_directories are searched first; empty: none
+  std::vector<std::string> directories;  // before those
+  bool json = false;
+};
+
+struct plugin_check_arguments {
+  std::string file;
+  std::string options = "{}";      // JSON; {directory} is replaced
+  std::string destination;         // where the lines can be read: a file, "stdout", "stderr"; empty: the log, or unknown
+  std::vector<std::string> cases;  // empty: all
+  std::chrono::milliseconds deadline{10'000};  // of each case
+  std::string junit;                           // a file to write; empty: none
+  bool list = false;
+};
+
+struct plugin_new_arguments {
+  std::string name;
+  std::string language = "cpp";
+  std::string directory;  // empty: annals_NAME in the working directory
+};
+
+int run_config_check(const config_check_arguments& arguments);
+int run_plugins(const plugins_arguments& arguments);
+int run_plugin_check(const plugin_check_arguments& arguments);
+int run_plugin_new(const plugin_new_arguments& arguments);
 int run_log(const log_arguments& arguments);
 int run_tail(const tail_arguments& arguments);
 

@@ -131,4 +131,36 @@ void complain(std::string_view message) {
   std::fprintf(stderr, "annals: %s\n", visible(message).c_str());
 }
 
+void complain_lines(std::string_view message) {
+  while (!message.empty()) {
+    const std::size_t end = message.find('\n');
+    complain(message.substr(0, end));
+    message.remove_prefix(end == std::string_view::npos ? message.size() : end + 1);
+  }
+}
+
+std::string json_string(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    char32_t c = 0;
+    std::string_view bytes;
+    if (!take_character(text, c, bytes)) {
+      c = 0xfffd;
+      text.remove_prefix(1);
+      bytes = "\xef\xbf\xbd";
+    }
+    char escape[8];
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c < 0x20) {
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(c));
+      out += escape;
+    } else {
+      out += visible_json(bytes);
+    }
+  }
+  return out + '"';
+}
+
 }  // namespace cli

@@ -23,4 +23,10 @@ std::size_t columns_of(std::string_view visible_text);
 // Prints "annals: MESSAGE" to standard error, made visible.
 void complain(std::string_view message);
 
+// The same for a message of several lines, each on a line of its own.
+void complain_lines(std::string_view message);
+
+// `text` as a JSON string, in ASCII. What is not UTF-8 becomes U+FFFD.
+std::string json_string(std::string_view text);
+
 }  // namespace cli

@@ -134,9 +134,13 @@ class json_lines_import {
 
 }  // namespace
 
-int run_log(const log_arguments& arguments) {
-  annals::audit_logger log({.path = arguments.file, .on_error = on_notice});
+int run_log(const log_arguments& arguments) try {
+  annals::audit_logger log = arguments.config.empty() ? annals::audit_logger({.path = arguments.file, .on_error = on_notice})
+                                                      : annals::audit_logger::from_config(arguments.config, on_notice);
   return arguments.json_lines ? json_lines_import(log).run() : log_one(log, arguments);
+} catch (const annals::failure& failed) {
+  complain_lines(failed.what());
+  return is_io(failed.cause()) ? io_error : refused;
 }
 
 }  // namespace cli

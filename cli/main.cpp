@@ -11,9 +11,11 @@
 #include <exception>
 #include <iostream>
 #include <string>
+#include <utility>
 
 #include "commands.h"
 #include "display.h"
+#include "plugin_options.h"
 
 namespace {
 
@@ -29,9 +31,8 @@ std::string is_count(const std::string& given) {
 
 void add_log(CLI::App& app, cli::log_arguments& arguments) {
   CLI::App* const log = app.add_subcommand("log", "Append events to a log");
-  log->add_option("FILE", arguments.file, "The log; created, with its directories, when it is missing")
-      ->required()
-      ->check(not_empty);
+  CLI::Option* const file =
+      log->add_option("FILE", arguments.file, "The log; created, with its directories, when it is missing")->check(not_empty);
   CLI::Option* const container = log->add_option("CONTAINER", arguments.container, "What the event is about");
   CLI::Option* const action = log->add_option("ACTION", arguments.action, "What happened: setup, denied, allowed, ...");
   CLI::Option* const dest = log->add_option("--dest", arguments.dest, "Destination: an address or a domain");
@@ -41,16 +42,30 @@ void add_log(CLI::App& app, cli::log_arguments& arguments) {
   field->allow_extra_args(false);
   CLI::Option* const json_lines =
       log->add_flag("--jsonl", arguments.json_lines, "Read events as JSON lines from standard input");
-  for (CLI::Option* const one : {container, action, dest, detail, field}) json_lines->excludes(one);
-  log->callback([container, action, json_lines] {
-    if (json_lines->empty() && (container->empty() || action->empty())) {
-      throw CLI::RequiredError("CONTAINER and ACTION, or --jsonl");
+  for (CLI::Option* const one : {dest, detail, field}) json_lines->excludes(one);
+  CLI::Option* const config =
+      log->add_option(
+             "--config", arguments.config,
+             "A configuration that says where events go; FILE is left out then: annals log --config C CONTAINER ACTION")
+          ->check(not_empty)
+          ->type_name("C");
+  log->callback([&arguments, file, container, action, json_lines, config] {
+    const std::size_t given = file->count() + container->count() + action->count();
+    if (config->empty() && given == 0) throw CLI::RequiredError("FILE");
+    const std::size_t expected = (config->empty() ? 1 : 0) + (json_lines->empty() ? 2 : 0);
+    if (given < expected) throw CLI::RequiredError("CONTAINER and ACTION, or --jsonl");
+    if (given > expected) {
+      throw CLI::ExtrasError({config->empty() ? "--jsonl: CONTAINER and ACTION are in the lines; expected FILE alone"
+                                              : "--config: the configuration names the log; expected no FILE"});
     }
+    if (config->empty()) return;
+    arguments.action = std::exchange(arguments.container, std::exchange(arguments.file, {}));
   });
   log->footer(
       "Examples:\n"
       "  annals log audit.jsonl web denied --dest 203.0.113.7:443 --field rule:=17\n"
-      "  annals log audit.jsonl --jsonl < events.jsonl\n\n"
+      "  annals log audit.jsonl --jsonl < events.jsonl\n"
+      "  annals log --config annals.json web denied\n\n"
       "Exit status: 0 done, 1 some of the input was refused, 2 wrong usage, 3 input or output failed.");
 }
 
@@ -95,6 +110,7 @@ int main(int argc, char** argv) try {
   app.footer("`annals COMMAND --help` tells more. Example:\n  annals log audit.jsonl web denied --dest 203.0.113.7:443");
   add_log(app, log);
   add_tail(app, tail);
+  const cli::selected chosen = cli::add_plugin_commands(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -106,7 +122,9 @@ int main(int argc, char** argv) try {
     cli::complain("`annals --help` and `annals COMMAND --help` tell more");
     return cli::usage;
   }
-  return app.got_subcommand("log") ? cli::run_log(log) : cli::run_tail(tail);
+  if (app.got_subcommand("log")) return cli::run_log(log);
+  if (app.got_subcommand("tail")) return cli::run_tail(tail);
+  return chosen();
 } catch (const std::exception& e) {
   cli::complain(e.what());
   return cli::io_error;

@@ -1,2 +1,264 @@
 // SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/parse_options.hpp>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "json_tree.h"
 module annals.config;
+import annals.io;
+import annals.json;
+
+namespace annals {
+
+namespace {
+
+using config::kind;
+using config::node;
+
+constexpr std::size_t config_bytes_max = 1024 * 1024;
+constexpr std::size_t depth_max = 32;
+constexpr std::size_t line_bytes_min = 64;
+
+option_problem syntax_problem(std::string_view text, std::size_t offset, std::string found) {
+  const std::string_view before = text.substr(0, std::min(offset, text.size()));
+  const auto line = static_cast<std::size_t>(std::count(before.begin(), before.end(), '\n')) + 1;
+  const std::size_t column = before.size() - (before.rfind('\n') + 1) + 1;  // npos + 1 is 0
+  return {"line " + std::to_string(line) + ", column " + std::to_string(column),
+          std::move(found),
+          "JSON (RFC 8259): an object, without comments or trailing commas",
+          {}};
+}
+
+std::optional<option_problem> parse(std::string_view text, node& root) {
+  boost::json::parse_options options;
+  options.max_depth = depth_max;
+  boost::json::basic_parser<config::tree_builder> parser(options);
+  boost::system::error_code failed;
+  const std::size_t used = parser.write_some(false, text.data(), text.size(), failed);
+  if (failed) return syntax_problem(text, used, failed.message());
+  if (const std::size_t end = text.find_first_not_of(" \t\r\n", used); end != std::string_view::npos) {
+    return syntax_problem(text, end, json::quoted(text.substr(end, 1)));
+  }
+  root = std::move(parser.handler().root());
+  if (root.kind != kind::object) return syntax_problem(text, 0, "a JSON value that is no object");
+  return std::nullopt;
+}
+
+std::string escaped(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    constexpr char digits[] = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20) {
+      out.append("\\u00").append(1, digits[byte >> 4]).append(1, digits[byte & 15]);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string compact(const node& of) {
+  if (of.kind == kind::text) return escaped(of.text);
+  if (of.kind != kind::array && of.kind != kind::object) return of.text;
+  std::string out(1, of.kind == kind::array ? '[' : '{');
+  for (const node& child : of.children) {
+    if (out.size() > 1) out += ',';
+    if (of.kind == kind::object) out += escaped(child.name) + ':';
+    out += compact(child);
+  }
+  return out + (of.kind == kind::array ? ']' : '}');
+}
+
+std::vector<option> options_of(const node& object) {
+  std::vector<option> options;
+  for (const node& member : object.children) {
+    options.push_back(
+        {member.name, static_cast<option_kind>(member.kind), member.kind == kind::text ? member.text : compact(member)});
+  }
+  return options;
+}
+
+const node* child(const node& object, std::string_view name) {
+  for (const node& member : object.children) {
+    if (member.name == name) return &member;
+  }
+  return nullptr;
+}
+
+// A name within a path, in quotes where it is no plain word.
+std::string name_text(const std::string& name) {
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && c != '.'; });
+  return plain ? name : json::quoted(name);
+}
+
+// JSON lets a name repeat, and readers differ in which one counts: here none may.
+void find_repeated(const node& object, const std::string& path, std::vector<option_problem>& problems) {
+  for (std::size_t i = 0; i < object.children.size(); ++i) {
+    const node& member = object.children[i];
+    const std::string at = path + (object.kind == kind::object ? "." + name_text(member.name) : "[" + std::to_string(i) + "]");
+    const auto same = [&member](const node& other) { return other.name == member.name; };
+    const auto end = object.children.begin() + static_cast<std::ptrdiff_t>(i);
+    if (object.kind == kind::object && std::any_of(object.children.begin(), end, same)) {
+      problems.push_back({at, compact(member), "each name once: this one stands twice in " + path, {}});
+    }
+    find_repeated(member, at, problems);
+  }
+}
+
+std::string joined(const std::string& directory, const std::string& path) {
+  if (path.starts_with('/') || directory.empty()) return path;
+  return directory + (directory.ends_with('/') ? "" : "/") + path;
+}
+
+class checker {
+ public:
+  checker(const node& root, const std::string& directory) : root_(root), directory_(directory), top_(options_of(root)) {}
+
+  config_check run() {
+    option_reader reader(top_, "$");
+    (void)reader.text("$schema");
+    config_.enabled = reader.boolean("enabled").value_or(config_.enabled);
+    (void)reader.choice("delivery", {"direct"});
+    if (const auto chosen = reader.choice("timestamps", {"seconds", "milliseconds", "microseconds"})) {
+      config_.timestamps = static_cast<precision>(*chosen);
+    }
+    config_.max_line_bytes = static_cast<std::size_t>(
+        reader.size("max_line_bytes", line_bytes_min, limits::line_bytes_ceiling).value_or(config_.max_line_bytes));
+    file_mode(reader);
+    plugin_directories(reader);
+    sink(reader);
+    const auto path = reader.text("path");
+    if (path) config_.path = joined(directory_, *path);
+    if (config_.sink_type == "file") reader.require("path", "the path of the log's file");
+    config_check done;
+    done.problems = reader.problems();
+    done.problems.insert(done.problems.end(), deeper_.begin(), deeper_.end());
+    find_repeated(root_, "$", done.problems);
+    done.config = std::move(config_);
+    return done;
+  }
+
+ private:
+  void file_mode(option_reader& reader) {
+    const auto text = reader.text("file_mode");
+    if (!text) return;
+    unsigned mode = 0;
+    const auto read = std::from_chars(text->data(), text->data() + text->size(), mode, 8);
+    const bool whole = read.ec == std::errc() && read.ptr == text->data() + text->size() && text->size() <= 5;
+    if (!whole || (mode & ~0666U) != 0 || (mode & 0600U) != 0600U) {
+      return reader.problem("file_mode",
+                            "octal digits that let the owner read and write and nobody execute: \"0600\", \"0640\"");
+    }
+    config_.file_mode = mode;
+  }
+
+  void plugin_directories(option_reader& reader) {
+    if (!reader.json("plugin_directories", option_kind::array)) return;
+    const node& list = *child(root_, "plugin_directories");
+    for (std::size_t i = 0; i < list.children.size(); ++i) {
+      const node& one = list.children[i];
+      if (one.kind == kind::text && !one.text.empty() && one.text.find('\0') == std::string::npos) {
+        config_.plugin_directories.push_back(joined(directory_, one.text));
+      } else {
+        deeper_.push_back({"$.plugin_directories[" + std::to_string(i) + "]", compact(one), "the path of a directory", {}});
+      }
+    }
+  }
+
+  void sink(option_reader& reader) {
+    if (!reader.json("sink", option_kind::object)) return;
+    const std::vector<option> given = options_of(*child(root_, "sink"));
+    option_reader of_sink(given, "$.sink");
+    const auto type = of_sink.text("type");
+    if (type && !is_type(*type)) of_sink.problem("type", "\"file\", the name of a plugin (a-z, 0-9, _) or its absolute path");
+    of_sink.require("type", "\"file\", the name of a plugin or its absolute path");
+    config_.sink_type = type.value_or("");
+    // Only the plugin knows which others it has: what is unknown here is passed on.
+    for (option_problem& one : config_.sink_type == "file" ? of_sink.problems() : known_problems(of_sink, given)) {
+      deeper_.push_back(std::move(one));
+    }
+    for (const option& one : given) {
+      if (one.name != "type") config_.sink_options.push_back(one);
+    }
+  }
+
+  // The problems that concern "type" alone.
+  static std::vector<option_problem> known_problems(option_reader& of_sink, const std::vector<option>& given) {
+    std::vector<option_problem> all = of_sink.problems();
+    const auto others = static_cast<std::size_t>(
+        std::count_if(given.begin(), given.end(), [](const option& one) { return one.name != "type"; }));
+    all.resize(all.size() - others);  // unknown ones come last
+    return all;
+  }
+
+  static bool is_type(std::string_view type) {
+    if (type.starts_with('/')) return true;
+    return type.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+  }
+
+  const node& root_;
+  const std::string& directory_;
+  const std::vector<option> top_;
+  logger_config config_;
+  std::vector<option_problem> deeper_;
+};
+
+}  // namespace
+
+config_check check_config(std::string_view text, const std::string& directory) {
+  node root;
+  if (auto failed = parse(text, root)) return {{}, {std::move(*failed)}};
+  return checker(root, directory).run();
+}
+
+result<std::vector<option>> parse_options(std::string_view text) {
+  node root;
+  std::vector<option_problem> problems;
+  if (auto failed = parse(text, root)) {
+    problems.push_back(std::move(*failed));
+  } else {
+    find_repeated(root, "$", problems);
+  }
+  if (problems.empty()) return options_of(root);
+  return error{errc::invalid_config, 0, "cannot use these options: " + to_string(problems.front())};
+}
+
+result<logger_config> read_config(const std::string& path) {
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return error{errc::invalid_argument, 0,
+                 "cannot read the configuration " + json::quoted(path) + ": expected the path of a file"};
+  }
+  const auto refuse = [&path](const std::string& why) {
+    return error{errc::invalid_config, 0, "cannot use the configuration '" + path + "': " + why};
+  };
+  auto file = io::file::open(path, io::open_for::reading);
+  if (!file) return std::move(file.error());
+  std::string text(config_bytes_max + 1, '\0');
+  const auto got = file->read_at(text.data(), text.size(), 0);
+  if (!got) return got.error();
+  if (*got > config_bytes_max) return refuse("it has more than " + std::to_string(config_bytes_max) + " bytes");
+  text.resize(*got);
+  std::error_code unknown;  // where we are: relative paths stay relative then
+  const std::filesystem::path parent = std::filesystem::absolute(io::parent_of(path), unknown).lexically_normal();
+  config_check checked = check_config(text, unknown ? io::parent_of(path) : parent.string());
+  if (checked.problems.empty()) return std::move(checked.config);
+  std::string all;
+  for (const option_problem& one : checked.problems) all += "\n  " + to_string(one);
+  return refuse(std::to_string(checked.problems.size()) + (checked.problems.size() == 1 ? " problem:" : " problems:") + all);
+}
+
+}  // namespace annals

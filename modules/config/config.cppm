@@ -39,6 +39,9 @@ struct config_check {
 // Reads the text of a configuration. `directory` is what relative paths are relative to. Any thread.
 config_check check_config(std::string_view text, const std::string& directory);
 
+// The members of a JSON object, as make_sink takes them; `text` has to be one (invalid_config). Any thread.
+result<std::vector<option>> parse_options(std::string_view text);
+
 // The configuration in the file at `path`, of at most 1 MiB; or an error (io, not_a_regular_file; invalid_config with all
 // problems, one a line). Any thread.
 result<logger_config> read_config(const std::string& path);

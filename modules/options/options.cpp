@@ -1,2 +1,314 @@
 // SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
 module annals.options;
+
+namespace annals {
+
+namespace {
+
+constexpr std::size_t shown_bytes_max = 64;  // of a value in a message
+
+struct unit {
+  std::string_view name;
+  std::uint64_t value;
+};
+
+constexpr std::array<unit, 9> size_units = {{{"B", 1},
+                                             {"KB", 1'000},
+                                             {"MB", 1'000'000},
+                                             {"GB", 1'000'000'000},
+                                             {"TB", 1'000'000'000'000},
+                                             {"KiB", 1ULL << 10},
+                                             {"MiB", 1ULL << 20},
+                                             {"GiB", 1ULL << 30},
+                                             {"TiB", 1ULL << 40}}};
+
+// In microseconds, from the largest: that is the order in which they may follow each other.
+constexpr std::array<unit, 8> duration_units = {{{"y", 365ULL * 24 * 3600 * 1'000'000},
+                                                 {"w", 7ULL * 24 * 3600 * 1'000'000},
+                                                 {"d", 24ULL * 3600 * 1'000'000},
+                                                 {"h", 3600ULL * 1'000'000},
+                                                 {"m", 60ULL * 1'000'000},
+                                                 {"s", 1'000'000},
+                                                 {"ms", 1'000},
+                                                 {"us", 1}}};
+
+// Takes the decimal digits at the front of `text`. Nothing where there are none, or too many.
+std::optional<std::uint64_t> take_digits(std::string_view& text) noexcept {
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  std::uint64_t value = 0;
+  const auto read = std::from_chars(text.data(), text.data() + digits, value);
+  if (digits == 0 || read.ec != std::errc()) return std::nullopt;
+  text.remove_prefix(digits);
+  return value;
+}
+
+std::optional<std::uint64_t> product(std::uint64_t a, std::uint64_t b) noexcept {
+  if (b != 0 && a > std::numeric_limits<std::uint64_t>::max() / b) return std::nullopt;
+  return a * b;
+}
+
+// A size as a person would write it.
+std::string size_text(std::uint64_t bytes) {
+  for (std::size_t i = size_units.size(); i > 5; --i) {
+    const unit& of = size_units[i - 1];
+    if (bytes >= of.value && bytes % of.value == 0) return std::to_string(bytes / of.value) + std::string(of.name);
+  }
+  return std::to_string(bytes);
+}
+
+std::string duration_text(std::chrono::microseconds length) {
+  auto rest = static_cast<std::uint64_t>(length.count());
+  std::string text;
+  for (const unit& of : duration_units) {
+    if (rest >= of.value) text += std::to_string(rest / of.value) + std::string(of.name);
+    rest %= of.value;
+  }
+  return text.empty() ? "0s" : text;
+}
+
+bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+// The beginning of `text` as JSON has it: what it holds can neither break a message's line nor pass for the message's own
+// words.
+std::string shown(std::string_view text, bool quoted) {
+  constexpr char digits[] = "0123456789abcdef";
+  const bool cut = text.size() > shown_bytes_max;
+  if (cut) {
+    std::size_t end = shown_bytes_max;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;  // between characters, not in one
+    text = text.substr(0, end);
+  }
+  std::string out = quoted ? "\"" : "";
+  for (const char c : text) {
+    if (is_control(c)) {
+      out.append("\\u00").append(1, digits[static_cast<unsigned char>(c) >> 4]).append(1, digits[c & 15]);
+    } else {
+      if (quoted && (c == '"' || c == '\\')) out += '\\';
+      out += c;
+    }
+  }
+  if (cut) out += "...";
+  if (quoted) out += '"';
+  return out;
+}
+
+std::string shown(const option& value) {
+  return shown(value.text, value.kind == option_kind::text);
+}
+
+std::string listed(std::span<const std::string_view> choices) {
+  std::string text;
+  for (std::size_t i = 0; i < choices.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == choices.size() ? " or " : ", ";
+    text += '"' + std::string(choices[i]) + '"';
+  }
+  return text;
+}
+
+// The number of insertions, deletions, substitutions and swaps of neighbours between two words ("optimal string alignment",
+// the restricted form of the distance of Damerau, CACM 7(3), 1964, and Levenshtein).
+std::size_t distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before;
+  std::vector<std::size_t> last(b.size() + 1);
+  std::vector<std::size_t> row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t substituted = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, substituted});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before = std::exchange(last, row);
+  }
+  return last[b.size()];
+}
+
+}  // namespace
+
+std::string to_string(const option_problem& problem) {
+  std::string text = problem.path + ": ";
+  if (problem.found.empty()) {
+    text += "missing; expected " + problem.expected;
+  } else {
+    text += "found " + problem.found + "; expected " + problem.expected;
+  }
+  if (!problem.nearest.empty()) text += " (did you mean \"" + problem.nearest + "\"?)";
+  return text;
+}
+
+std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string_view> known) {
+  constexpr std::size_t name_bytes_max = 128;  // the distance costs the product of the lengths
+  if (name.size() > name_bytes_max) return std::nullopt;
+  std::optional<std::string_view> nearest;
+  std::size_t least = std::max<std::size_t>(1, name.size() / 3) + 1;
+  for (const std::string_view candidate : known) {
+    const std::size_t d = distance(name, candidate);
+    if (d < least && d < candidate.size()) {
+      least = d;
+      nearest = candidate;
+    }
+  }
+  return nearest;
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
+  const auto count = take_digits(text);
+  if (!count) return std::nullopt;
+  if (text.empty()) return count;
+  const auto of = std::find_if(size_units.begin(), size_units.end(), [text](const unit& one) { return one.name == text; });
+  return of == size_units.end() ? std::nullopt : product(*count, of->value);
+}
+
+std::optional<std::chrono::microseconds> parse_duration(std::string_view text) noexcept {
+  constexpr auto most = static_cast<std::uint64_t>(std::chrono::microseconds::max().count());
+  std::uint64_t total = 0;
+  auto allowed = duration_units.begin();
+  if (text.empty()) return std::nullopt;
+  while (!text.empty()) {
+    const auto count = take_digits(text);
+    if (!count) return std::nullopt;
+    const std::string_view name = text.substr(0, text.find_first_of("0123456789"));
+    const auto of = std::find_if(allowed, duration_units.end(), [name](const unit& one) { return one.name == name; });
+    if (of == duration_units.end()) return std::nullopt;
+    const auto part = product(*count, of->value);
+    if (!part || *part > most - total) return std::nullopt;
+    total += *part;
+    text.remove_prefix(name.size());
+    allowed = of + 1;
+  }
+  return std::chrono::microseconds(static_cast<std::int64_t>(total));
+}
+
+option_reader::option_reader(std::span<const option> options, std::string path) : options_(options), path_(std::move(path)) {}
+
+// The option of this name, which is known from now on. Of a repeated one, the last.
+const option* option_reader::take(std::string_view name) {
+  known_.emplace_back(name);
+  for (std::size_t i = options_.size(); i > 0; --i) {
+    if (options_[i - 1].name == name) return &options_[i - 1];
+  }
+  return nullptr;
+}
+
+void option_reader::wrong(const option& found, std::string expected) {
+  problems_.push_back({path_ + "." + shown(found.name, false), shown(found), std::move(expected), {}});
+}
+
+std::optional<std::string> option_reader::text(std::string_view name) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  if (found->kind == option_kind::text && !found->text.empty() && found->text.find('\0') == std::string::npos)
+    return found->text;
+  wrong(*found, "a text, not empty, without NUL");
+  return std::nullopt;
+}
+
+std::optional<bool> option_reader::boolean(std::string_view name) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  if (found->kind == option_kind::boolean) return found->text == "true";
+  wrong(*found, "true or false");
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> option_reader::integer(std::string_view name, std::int64_t min, std::int64_t max) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  std::int64_t value = 0;
+  const char* const end = found->text.data() + found->text.size();
+  const auto read = std::from_chars(found->text.data(), end, value);
+  const bool whole = found->kind == option_kind::integer && read.ec == std::errc() && read.ptr == end;
+  if (whole && value >= min && value <= max) return value;
+  wrong(*found, "an integer from " + std::to_string(min) + " to " + std::to_string(max));
+  return std::nullopt;
+}
+
+std::optional<std::uint64_t> option_reader::size(std::string_view name, std::uint64_t min, std::uint64_t max) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  const bool fits = found->kind == option_kind::text || found->kind == option_kind::integer;
+  const auto value = fits ? parse_size(found->text) : std::nullopt;
+  if (value && *value >= min && *value <= max) return value;
+  wrong(*found, "a size from " + size_text(min) + " to " + size_text(max) + ", like \"64KiB\"");
+  return std::nullopt;
+}
+
+std::optional<std::chrono::microseconds> option_reader::duration(std::string_view name, std::chrono::microseconds min,
+                                                                 std::chrono::microseconds max) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  const auto value = found->kind == option_kind::text ? parse_duration(found->text) : std::nullopt;
+  if (value && *value >= min && *value <= max) return value;
+  wrong(*found, "a length of time from \"" + duration_text(min) + "\" to \"" + duration_text(max) + "\", like \"1h30m\"");
+  return std::nullopt;
+}
+
+std::optional<std::size_t> option_reader::choice(std::string_view name, std::initializer_list<std::string_view> choices) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  const auto chosen = std::find(choices.begin(), choices.end(), found->text);
+  if (found->kind == option_kind::text && chosen != choices.end()) return static_cast<std::size_t>(chosen - choices.begin());
+  const std::span<const std::string_view> all(choices.begin(), choices.size());
+  wrong(*found, listed(all));
+  if (found->kind == option_kind::text) problems_.back().nearest = nearest_name(found->text, all).value_or(std::string_view());
+  return std::nullopt;
+}
+
+std::optional<std::string> option_reader::json(std::string_view name, option_kind kind) {
+  const option* const found = take(name);
+  if (found == nullptr) return std::nullopt;
+  if (found->kind == kind) return found->text;
+  wrong(*found, kind == option_kind::array ? "an array" : "an object");
+  return std::nullopt;
+}
+
+void option_reader::problem(std::string_view name, std::string expected) {
+  for (std::size_t i = options_.size(); i > 0; --i) {
+    if (options_[i - 1].name == name) return wrong(options_[i - 1], std::move(expected));
+  }
+  problems_.push_back({path_ + "." + std::string(name), {}, std::move(expected), {}});
+}
+
+void option_reader::require(std::string_view name, std::string expected) {
+  const auto there = [name](const option& one) { return one.name == name; };
+  if (std::none_of(options_.begin(), options_.end(), there)) problem(name, std::move(expected));
+}
+
+std::vector<option_problem> option_reader::problems() {
+  std::vector<option_problem> all = problems_;
+  const std::vector<std::string_view> known(known_.begin(), known_.end());
+  for (const option& given : options_) {
+    if (std::find(known_.begin(), known_.end(), given.name) != known_.end()) continue;
+    std::string expected = known.empty() ? "no options" : "one of " + listed(known);
+    all.push_back({path_ + "." + shown(given.name, false), shown(given), std::move(expected),
+                   std::string(nearest_name(given.name, known).value_or(std::string_view()))});
+  }
+  return all;
+}
+
+void option_reader::finish() {
+  std::string text;
+  for (const option_problem& one : problems()) text += (text.empty() ? "" : "\n") + to_string(one);
+  if (!text.empty()) throw failure({errc::invalid_config, 0, std::move(text)});
+}
+
+}  // namespace annals

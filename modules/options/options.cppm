@@ -40,7 +40,7 @@ struct option_problem {
   std::string nearest;   // for an unknown name: the known one that is like it, if any
 };
 
-// "$.sink.prot: found 514; no such option (did you mean \"port\"?)"; "$.path: found 5; expected a text, not empty".
+// "$.sink.prot: found 514; expected one of "address" or "port" (did you mean "port"?)"; "$.path: missing; expected ..."
 std::string to_string(const option_problem& problem);
 
 // The one of `known` that `name` is a likely mistake for (Damerau-Levenshtein distance of at most a third of its length), or

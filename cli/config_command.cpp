@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals config check: everything that is wrong with a configuration, and what a logger would make of a good one.
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "commands.h"
+#include "display.h"
+import annals;
+
+namespace cli {
+
+namespace {
+
+void tell(std::string_view name, const std::string& value) {
+  std::printf("  %-20.*s %s\n", static_cast<int>(name.size()), name.data(), visible(value).c_str());
+}
+
+}  // namespace
+
+int run_config_check(const config_check_arguments& arguments) try {
+  const annals::logger_config config = annals::read_config(arguments.file).value();
+  std::string sink = config.sink_type;
+  if (sink != "file") {
+    const annals::plugin_registry plugins(config.plugin_directories);
+    const annals::plugin_info info = plugins.examine(config.sink_type).value();
+    sink = info.name + " " + info.version + ", " + info.path;
+    if (arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // which opens nothing
+  }
+  std::printf("%s: good\n", visible(arguments.file).c_str());
+  tell("path", config.path.empty() ? "none" : config.path);
+  tell("sink", sink);
+  tell("delivery", "direct");
+  tell("enabled", config.enabled ? "yes" : "no");
+  tell("max_line_bytes", std::to_string(config.max_line_bytes));
+  if (sink != "file" && !arguments.load) tell("not checked", "the sink's own options (--no-load)");
+  return std::fflush(stdout) == 0 ? ok : io_error;
+} catch (const annals::failure& failed) {
+  complain_lines(failed.what());
+  const annals::errc code = failed.cause().code;
+  return code == annals::errc::io || code == annals::errc::not_a_regular_file ? io_error : refused;
+}
+
+}  // namespace cli

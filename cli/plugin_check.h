@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the parts of `annals plugin check` share: the harness runs each case in a process of its own; a case gets a
+// plugin_trial, through which it calls the plugin's table. Included after `import annals;`.
+#pragma once
+
+namespace cli {
+
+enum class verdict : std::uint8_t { passed, failed, not_checked, not_applicable };
+
+struct outcome {
+  cli::verdict verdict = verdict::passed;
+  std::string why = {};
+  std::chrono::duration<double> took = {};
+};
+
+// How a case ends early.
+struct case_ended {
+  cli::verdict verdict;
+  std::string why;
+};
+[[noreturn]] inline void fail_case(std::string why) {
+  throw case_ended{verdict::failed, std::move(why)};
+}
+
+// One plugin, loaded in the process of one case, in a directory of that case's own. Every status that it returns is judged.
+class plugin_trial {
+ public:
+  // Replaces {directory} in `options` and `destination`. Ends the case where the plugin is refused.
+  plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output);
+
+  const annals_identity& identity() const { return descriptor_->identity; }
+  const annals_functions& functions() const { return functions_; }
+  const std::string& directory() const { return directory_; }
+  std::string log_path() const { return directory_ + "/audit.jsonl"; }
+  std::vector<annals::option>& options() { return options_; }
+  bool has(std::uint64_t capability) const { return (identity().capabilities & capability) != 0; }
+
+  // A sink with these options: null when create fails, and then create_error() says why. make() ends the case instead.
+  annals_sink* try_make(const std::vector<annals::option>& options);
+  annals_sink* make();
+  std::string create_error() { return last_error(nullptr); }
+
+  // True for ANNALS_OK, false for ANNALS_FAILED with a reason; all else ends the case. The second form ends it on failure, too.
+  bool try_write(annals_sink* sink, std::string_view lines, std::uint64_t count);
+  void write(annals_sink* sink, std::string_view lines, std::uint64_t count);
+  void sync(annals_sink* sink);
+  void reopen(annals_sink* sink);
+  annals_position position(annals_sink* sink);
+  bool try_archive(annals_sink* sink, const std::string& path, std::uint64_t number);
+  void destroy(annals_sink* sink) { functions_.destroy(sink); }
+  std::string last_error(annals_sink* sink);
+  std::string reason() const { return reason_; }  // of the last call that returned ANNALS_FAILED
+
+  // Where the lines can be read; empty: nowhere that we know.
+  const std::string& destination() const { return destination_; }
+  bool is_visible() const { return !destination_.empty(); }
+  bool is_file() const { return is_visible() && destination_ != captured_output_; }
+  void need_visible() const;  // ends the case as not checked where it is not
+  std::string delivered() const;
+  void expect_delivered(const std::string& expected) const;
+  const std::string& captured_output() const { return captured_output_; }
+  bool writes_to_output() const { return writes_to_output_; }
+
+ private:
+  bool judge(annals_status status, const char* function, annals_sink* sink);
+
+  std::string directory_;
+  std::string captured_output_;
+  std::string destination_;
+  std::string log_path_;
+  bool writes_to_output_ = false;
+  std::vector<annals::option> options_;
+  std::optional<annals::plugin> plugin_;
+  const annals_plugin_descriptor* descriptor_ = nullptr;
+  annals_functions functions_ = {};
+  std::uint64_t sequence_ = 1;
+  std::string reason_;
+};
+
+struct check_case {
+  const char* name;
+  const char* demands;
+  void (*run)(plugin_trial& trial);
+};
+
+std::span<const check_case> check_cases();
+
+// The i-th line that a case writes.
+std::string trial_line(std::uint64_t i);
+
+// Runs one case in a child. Throws std::system_error where that cannot be done.
+outcome run_case(const check_case& one, const plugin_check_arguments& arguments);
+
+}  // namespace cli
