@@ -20,18 +20,18 @@ import annals.sdk;
 
 namespace {
 
-class mysink final : public annals::sink {
+class mysink_sink final : public annals::sink {
  public:
   // Checks all options, and opens nothing yet.
-  explicit mysink(const annals::sdk::host& host) : mode_(host.file_mode) {
+  explicit mysink_sink(const annals::sdk::host& host) : mode_(host.file_mode) {
     annals::option_reader reader(host.options, "$.sink");
     reader.require("path", "the file to append to");
     path_ = reader.text("path").value_or("");
     reader.finish();
   }
-  ~mysink() override { let_go(); }
-  mysink(const mysink&) = delete;
-  mysink& operator=(const mysink&) = delete;
+  ~mysink_sink() override { let_go(); }
+  mysink_sink(const mysink_sink&) = delete;
+  mysink_sink& operator=(const mysink_sink&) = delete;
 
   void write(const annals::batch& lines) override {
     if (fd_ < 0) open();
@@ -109,4 +109,4 @@ class mysink final : public annals::sink {
 }  // namespace
 
 ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin =
-    annals::sdk::describe<mysink>({.name = "mysink", .version = "0.1.0", .license = "0BSD"});
+    annals::sdk::describe<mysink_sink>({.name = "mysink", .version = "0.1.0", .license = "0BSD"});
