@@ -35,9 +35,9 @@ void print_text(const annals::found_plugin& found) {
     return;
   }
   const annals::plugin_info& info = *found.info;
-  std::printf("%s %s  %s\n", info.name.c_str(), info.version.c_str(), visible(info.path).c_str());
+  std::printf("%s %s  %s\n", visible(info.name).c_str(), visible(info.version).c_str(), visible(info.path).c_str());
   std::printf("         ABI %s, licence %s, built by %s, capabilities: %s\n", abi_of(info.abi_major, info.abi_minor).c_str(),
-              info.license.c_str(), info.compiler.c_str(), capabilities_of(info).c_str());
+              visible(info.license).c_str(), visible(info.compiler).c_str(), capabilities_of(info).c_str());
 }
 
 // One object a line.
