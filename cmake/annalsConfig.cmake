@@ -1,6 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # The CMake package of annals: find_package(annals CONFIG REQUIRED), then link annals::annals and `import annals;`.
 # Looks for no other package: the interfaces need nothing but the standard library.
+#
+# Components: library (annals::annals, for hosts), sdk (annals::sdk, for plugins in C++), plugin_abi (the C header and
+# annals_add_plugin(); any compiler and generator). All of them where none is named.
+
+foreach(_annals_component IN LISTS annals_FIND_COMPONENTS)
+  if(NOT _annals_component MATCHES "^(library|sdk|plugin_abi)$" AND annals_FIND_REQUIRED_${_annals_component})
+    set(annals_FOUND FALSE)
+    set(annals_NOT_FOUND_MESSAGE "annals has no component ${_annals_component}; expected library, sdk or plugin_abi")
+    return()
+  endif()
+endforeach()
+unset(_annals_component)
+
+include("${CMAKE_CURRENT_LIST_DIR}/annalsPluginAbiTargets.cmake")
+include("${CMAKE_CURRENT_LIST_DIR}/annals_add_plugin.cmake")
+set(annals_plugin_abi_FOUND TRUE)
+if("${annals_FIND_COMPONENTS}" STREQUAL "plugin_abi")
+  return()
+endif()
 
 # What cannot work is refused here, in words, rather than by the generator or the compiler.
 set(annals_NOT_FOUND_MESSAGE)
@@ -20,20 +39,26 @@ if(annals_NOT_FOUND_MESSAGE)
   return()
 endif()
 
+include("${CMAKE_CURRENT_LIST_DIR}/annalsSdkTargets.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/annalsTargets.cmake")
+set(annals_library_FOUND TRUE)
+set(annals_sdk_FOUND TRUE)
 
 # The module interfaces are compiled again in the consumer's build. Their dialect has to be that of the code which imports
 # them: the compilers refuse to mix.
-if(CMAKE_CXX_STANDARD)
-  set_property(TARGET annals::annals PROPERTY IMPORTED_CXX_MODULES_COMPILE_FEATURES cxx_std_${CMAKE_CXX_STANDARD})
-endif()
 if(NOT DEFINED CMAKE_CXX_EXTENSIONS)
   set(_annals_extensions ${CMAKE_CXX_EXTENSIONS_DEFAULT})
 else()
   set(_annals_extensions ${CMAKE_CXX_EXTENSIONS})
 endif()
-set_property(TARGET annals::annals PROPERTY CXX_EXTENSIONS ${_annals_extensions})
+foreach(_annals_target IN ITEMS annals::annals annals::sdk)
+  if(CMAKE_CXX_STANDARD)
+    set_property(TARGET ${_annals_target} PROPERTY IMPORTED_CXX_MODULES_COMPILE_FEATURES cxx_std_${CMAKE_CXX_STANDARD})
+  endif()
+  set_property(TARGET ${_annals_target} PROPERTY CXX_EXTENSIONS ${_annals_extensions})
+endforeach()
 unset(_annals_extensions)
+unset(_annals_target)
 
 # Before 3.28, CMake looked for imports only where it was told to (policy CMP0155), and a project that asks for less gets that.
 cmake_policy(GET CMP0155 _annals_scans)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is installed: the library, the sources of its public module interfaces, and a CMake package.
+# What is installed: the library and the SDK, the sources of their module interfaces, the header for plugins, and a CMake package.
 include(CMakePackageConfigHelpers)
 
 set(annals_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/annals)
@@ -7,8 +7,16 @@ set(annals_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/annals)
 install(TARGETS annals EXPORT annalsTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_LIBDIR}/cxx/annals)
+install(TARGETS annals_plugin_abi EXPORT annalsPluginAbiTargets)
+install(TARGETS annals_sdk EXPORT annalsSdkTargets
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_LIBDIR}/cxx/annals-sdk)
+install(FILES ${PROJECT_SOURCE_DIR}/plugins/abi/annals_plugin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/annals)
+install(EXPORT annalsPluginAbiTargets NAMESPACE annals:: DESTINATION ${annals_package_dir})
+install(EXPORT annalsSdkTargets NAMESPACE annals:: DESTINATION ${annals_package_dir} CXX_MODULES_DIRECTORY cxx-modules-sdk)
 install(EXPORT annalsTargets NAMESPACE annals:: DESTINATION ${annals_package_dir} CXX_MODULES_DIRECTORY cxx-modules)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/annalsConfigVersion.cmake COMPATIBILITY SameMinorVersion)
-install(FILES ${PROJECT_SOURCE_DIR}/cmake/annalsConfig.cmake ${PROJECT_BINARY_DIR}/annalsConfigVersion.cmake
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/annalsConfig.cmake ${PROJECT_SOURCE_DIR}/cmake/annals_add_plugin.cmake
+  ${PROJECT_SOURCE_DIR}/cmake/annals_plugin.exports ${PROJECT_BINARY_DIR}/annalsConfigVersion.cmake
   DESTINATION ${annals_package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/annals)
