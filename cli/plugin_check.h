@@ -14,6 +14,20 @@ struct outcome {
   std::chrono::duration<double> took = {};
 };
 
+// What of a plugin is running.
+enum class table_call : std::uint8_t {
+  none,
+  constructors,
+  create,
+  write,
+  sync,
+  reopen,
+  position,
+  archive,
+  destroy,
+  last_error
+};
+
 // How a case ends early.
 struct case_ended {
   cli::verdict verdict;
@@ -27,7 +41,7 @@ struct case_ended {
 class plugin_trial {
  public:
   // Replaces {directory} in `options` and `destination`. Ends the case where the plugin is refused.
-  plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output, const char** call);
+  plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output, table_call* call);
 
   const annals_identity& identity() const { return descriptor_->identity; }
   const annals_functions& functions() const { return functions_; }
@@ -66,20 +80,20 @@ class plugin_trial {
  private:
   // Calls a function of the table; if the process ends there, the harness knows where.
   template <class Function, class... Arguments>
-  auto call(const char* name, Function function, Arguments... arguments) {
-    const in_call now(call_, name);
+  auto call(table_call which, Function function, Arguments... arguments) {
+    const in_call now(call_, which);
     return function(arguments...);
   }
   struct in_call {
-    in_call(const char** place, const char* name) : place_(place) { *place_ = name; }
-    ~in_call() { *place_ = nullptr; }
+    in_call(table_call* place, table_call which) : place_(place) { *place_ = which; }
+    ~in_call() { *place_ = table_call::none; }
     in_call(const in_call&) = delete;
     in_call& operator=(const in_call&) = delete;
-    const char** place_;
+    table_call* place_;
   };
   bool judge(annals_status status, const char* function, annals_sink* sink);
 
-  const char** call_;  // in memory shared with the harness: what is being called
+  table_call* call_;  // in memory shared with the harness: what is being called
 
   std::string directory_;
   std::string captured_output_;

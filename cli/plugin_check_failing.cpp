@@ -254,7 +254,6 @@ void status(plugin_trial& trial) {
     trial.reopen(sink);
     (void)trial.last_error(sink);
   }
-  trial.write(sink, "", 0);
   if (trial.has(ANNALS_CAN_ARCHIVE)) (void)trial.try_archive(sink, trial.directory() + "/missing-000001.jsonl", 1);
   trial.destroy(sink);
 }

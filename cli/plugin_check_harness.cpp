@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -76,7 +77,7 @@ std::string trial_line(std::uint64_t i) {
 // --- the trial ----------------------------------------------------------------------------------------------------------
 
 plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output,
-                           const char** call)
+                           table_call* call)
     : call_(call),
       directory_(std::move(directory)),
       captured_output_(std::move(captured_output)),
@@ -85,7 +86,7 @@ plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string 
   if (!options) fail_case("--options: " + options.error().message);
   options_ = std::move(*options);
   auto loaded = [&] {
-    const in_call now(call_, "its static constructors");
+    const in_call now(call_, table_call::constructors);
     return annals::load_plugin(arguments.file);
   }();
   if (!loaded) fail_case(loaded.error().message);
@@ -116,7 +117,7 @@ bool plugin_trial::judge(annals_status status, const char* function, annals_sink
 std::string plugin_trial::last_error(annals_sink* sink) {
   annals_error said = {};
   said.struct_size = sizeof said;
-  const annals_status status = call("last_error", functions_.last_error, sink, &said);
+  const annals_status status = call(table_call::last_error, functions_.last_error, sink, &said);
   if (status == ANNALS_FAILED) return {};
   if (status != ANNALS_OK) fail_case("last_error returned " + std::to_string(status) + "; expected ANNALS_OK or ANNALS_FAILED");
   if (said.message == nullptr) fail_case("last_error succeeded with a null message; expected a text");
@@ -142,7 +143,7 @@ annals_sink* plugin_trial::try_make(const std::vector<annals::option>& options) 
   host.option_size = sizeof(annals_option);
   host.notice = ignore_notice;
   annals_sink* made = nullptr;
-  if (!judge(call("create", functions_.create, &host, &made), "create", nullptr)) return nullptr;
+  if (!judge(call(table_call::create, functions_.create, &host, &made), "create", nullptr)) return nullptr;
   if (made == nullptr) fail_case("create succeeded and made no sink");
   return made;
 }
@@ -164,7 +165,7 @@ bool plugin_trial::try_write(annals_sink* sink, std::string_view lines, std::uin
   batch.now_us =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   sequence_ += count;
-  return judge(call("write", functions_.write, sink, &batch), "write", sink);
+  return judge(call(table_call::write, functions_.write, sink, &batch), "write", sink);
 }
 
 void plugin_trial::write(annals_sink* sink, std::string_view lines, std::uint64_t count) {
@@ -172,15 +173,15 @@ void plugin_trial::write(annals_sink* sink, std::string_view lines, std::uint64_
 }
 
 void plugin_trial::sync(annals_sink* sink) {
-  if (!judge(call("sync", functions_.sync, sink), "sync", sink)) fail_case("sync failed: " + reason_);
+  if (!judge(call(table_call::sync, functions_.sync, sink), "sync", sink)) fail_case("sync failed: " + reason_);
 }
 
 void plugin_trial::destroy(annals_sink* sink) {
-  call("destroy", functions_.destroy, sink);
+  call(table_call::destroy, functions_.destroy, sink);
 }
 
 bool plugin_trial::try_reopen(annals_sink* sink) {
-  return judge(call("reopen", functions_.reopen, sink), "reopen", sink);
+  return judge(call(table_call::reopen, functions_.reopen, sink), "reopen", sink);
 }
 
 void plugin_trial::reopen(annals_sink* sink) {
@@ -189,7 +190,8 @@ void plugin_trial::reopen(annals_sink* sink) {
 
 annals_position plugin_trial::position(annals_sink* sink) {
   annals_position where = {};
-  if (!judge(call("position", functions_.position, sink, &where), "position", sink)) fail_case("position failed: " + reason_);
+  if (!judge(call(table_call::position, functions_.position, sink, &where), "position", sink))
+    fail_case("position failed: " + reason_);
   return where;
 }
 
@@ -198,7 +200,7 @@ bool plugin_trial::try_archive(annals_sink* sink, const std::string& path, std::
   segment.struct_size = sizeof segment;
   segment.path = path.c_str();
   segment.number = number;
-  return judge(call("archive", functions_.archive, sink, &segment), "archive", sink);
+  return judge(call(table_call::archive, functions_.archive, sink, &segment), "archive", sink);
 }
 
 void plugin_trial::need_visible() const {
@@ -248,26 +250,26 @@ class case_directory {
   std::string path_;
 };
 
-// What the child is calling, for when it does not come back. The names are constants, at the same address in both.
+// What the child is calling, for when it does not come back.
 class shared_call {
  public:
   shared_call() {
-    void* const page = ::mmap(nullptr, sizeof(const char*), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void* const page = ::mmap(nullptr, sizeof(table_call), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) system_failure("mmap");
-    place_ = static_cast<const char**>(page);
+    place_ = static_cast<table_call*>(page);
   }
-  ~shared_call() { ::munmap(static_cast<void*>(place_), sizeof(const char*)); }
+  ~shared_call() { ::munmap(static_cast<void*>(place_), sizeof(table_call)); }
   shared_call(const shared_call&) = delete;
   shared_call& operator=(const shared_call&) = delete;
-  const char** place() const { return place_; }
+  table_call* place() const { return place_; }
 
  private:
-  const char** place_ = nullptr;
+  table_call* place_ = nullptr;
 };
 
 // The child: runs the case and reports "VERDICT WHY" through the pipe. What a plugin does to this process hurts nobody else.
 [[noreturn]] void be_child(const check_case& one, const plugin_check_arguments& arguments, const case_directory& directory,
-                           const char** call, int report) {
+                           table_call* call, int report) {
   ::setpgid(0, 0);  // so that what it starts ends with it
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   const int output = ::open(directory.output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -316,9 +318,19 @@ std::optional<std::string> read_report(int fd, std::chrono::steady_clock::time_p
   }
 }
 
-outcome judge_child(const std::optional<std::string>& report, int status, const char* call,
-                    std::chrono::milliseconds deadline) {
-  const std::string where = call == nullptr ? std::string() : std::string(" in ") + call;
+outcome judge_child(const std::optional<std::string>& report, int status, table_call call, std::chrono::milliseconds deadline) {
+  constexpr std::array<const char*, 10> places = {"",
+                                                  " in its static constructors",
+                                                  " in create",
+                                                  " in write",
+                                                  " in sync",
+                                                  " in reopen",
+                                                  " in position",
+                                                  " in archive",
+                                                  " in destroy",
+                                                  " in last_error"};
+  const auto place = static_cast<std::size_t>(call);  // from memory that the plugin could have written to
+  const std::string where = place < places.size() ? places[place] : "";
   if (!report) {
     return {verdict::failed, "it did not end within " + std::to_string(deadline.count()) + " ms, and was killed" + where};
   }
@@ -327,7 +339,7 @@ outcome judge_child(const std::optional<std::string>& report, int status, const 
     return {verdict::failed,
             "the process was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")" + where};
   }
-  if (report->size() < 2) {
+  if (report->size() < 2 || (*report)[0] < '0' || (*report)[0] > '3') {
     return {verdict::failed, "the process ended with exit code " + std::to_string(WEXITSTATUS(status)) + where +
                                  " before the case was done: a plugin may not exit"};
   }
