@@ -195,7 +195,8 @@ class faults {
 
   void finish() {
     trial_.destroy(sink_);
-    if (trial_.is_visible()) expect_lines(elsewhere_ + trial_.delivered(), acknowledged_);
+    trial_.need_visible();
+    expect_lines(elsewhere_ + trial_.delivered(), acknowledged_);
   }
 
  private:

@@ -206,7 +206,8 @@ bool plugin_trial::try_archive(annals_sink* sink, const std::string& path, std::
 void plugin_trial::need_visible() const {
   if (is_visible()) return;
   throw case_ended{verdict::not_checked,
-                   "the lines cannot be seen; say where they can be read: --destination FILE, stdout or stderr"};
+                   "no call failed, but whether the lines arrive cannot be seen; say where they can be read: --destination "
+                   "FILE, stdout or stderr"};
 }
 
 std::string plugin_trial::delivered() const {
@@ -215,6 +216,7 @@ std::string plugin_trial::delivered() const {
 }
 
 void plugin_trial::expect_delivered(const std::string& expected) const {
+  need_visible();
   const std::string found = delivered();
   if (found == expected) return;
   const auto at = static_cast<std::size_t>(std::mismatch(found.begin(), found.end(), expected.begin(), expected.end()).first -

@@ -3,6 +3,7 @@
 // annals plugins: what the registry finds.
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -63,7 +64,10 @@ void print_json(const annals::found_plugin& found) {
 }  // namespace
 
 int run_plugins(const plugins_arguments& arguments) try {
-  std::vector<std::string> directories = arguments.directories;
+  std::vector<std::string> directories;
+  for (const std::string& given : arguments.directories) {
+    directories.push_back(std::filesystem::absolute(given).lexically_normal().string());
+  }
   if (!arguments.config.empty()) {
     const annals::logger_config config = annals::read_config(arguments.config).value();
     directories.insert(directories.end(), config.plugin_directories.begin(), config.plugin_directories.end());
