@@ -17,7 +17,7 @@ _annals() {
     'tail -n' | 'tail --lines' | 'log --dest' | 'log --detail' | 'log --field') return ;;
   esac
   case "$command $current" in
-    'log -'*) COMPREPLY=($(compgen -W '--dest --detail --field --jsonl --help' -- "$current")) ;;
+    'log -'*) COMPREPLY=($(compgen -W '--config --dest --detail --field --jsonl --help' -- "$current")) ;;
     'tail -'*) COMPREPLY=($(compgen -W '-n --lines -f --follow --output --help' -- "$current")) ;;
     'plugins -'*) COMPREPLY=($(compgen -W '--config --directory --output --help' -- "$current")) ;;
     'plugin -'*)
