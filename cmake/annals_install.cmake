@@ -19,4 +19,5 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/annalsConfigVersion.cmake
 install(FILES ${PROJECT_SOURCE_DIR}/cmake/annalsConfig.cmake ${PROJECT_SOURCE_DIR}/cmake/annals_add_plugin.cmake
   ${PROJECT_SOURCE_DIR}/cmake/annals_plugin.exports ${PROJECT_BINARY_DIR}/annalsConfigVersion.cmake
   DESTINATION ${annals_package_dir})
+install(FILES ${PROJECT_SOURCE_DIR}/docs/annals.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/annals)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/annals)

@@ -82,6 +82,17 @@ std::string duration_text(std::chrono::microseconds length) {
   return text.empty() ? "0s" : text;
 }
 
+// How many bytes the UTF-8 character at the front of `text` has; 0 where there is none.
+std::size_t character_bytes(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
+  if (size == 0 || size > text.size()) return 0;
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
+  }
+  return size;
+}
+
 bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
@@ -97,13 +108,18 @@ std::string shown(std::string_view text, bool quoted) {
     text = text.substr(0, end);
   }
   std::string out = quoted ? "\"" : "";
-  for (const char c : text) {
-    if (is_control(c)) {
+  while (!text.empty()) {
+    const char c = text.front();
+    const std::size_t bytes = character_bytes(text);
+    if (bytes == 0) {
+      out += "\xef\xbf\xbd";  // U+FFFD
+    } else if (is_control(c)) {
       out.append("\\u00").append(1, digits[static_cast<unsigned char>(c) >> 4]).append(1, digits[c & 15]);
     } else {
       if (quoted && (c == '"' || c == '\\')) out += '\\';
-      out += c;
+      out += text.substr(0, bytes);
     }
+    text.remove_prefix(std::max<std::size_t>(bytes, 1));
   }
   if (cut) out += "...";
   if (quoted) out += '"';

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals;
+
+namespace {
+
+using support::temp_directory;
+
+// The problems of this text, one a line.
+std::string problems_of(std::string_view text) {
+  std::string all;
+  for (const annals::option_problem& one : annals::check_config(text, "/etc/x").problems) all += to_string(one) + "\n";
+  return all;
+}
+
+annals::logger_config good(std::string_view text) {
+  EXPECT_EQ(problems_of(text), "");
+  return annals::check_config(text, "/etc/x").config;
+}
+
+TEST(config, of_a_path_alone_is_a_file_sink_with_the_defaults) {
+  const annals::logger_config config = good(R"({"path": "audit.jsonl"})");
+  EXPECT_EQ(config.path, "/etc/x/audit.jsonl");
+  EXPECT_TRUE(config.enabled);
+  EXPECT_EQ(config.timestamps, annals::precision::seconds);
+  EXPECT_EQ(config.max_line_bytes, annals::limits::line_bytes_max);
+  EXPECT_EQ(config.file_mode, 0600U);
+  EXPECT_EQ(config.sink_type, "file");
+  EXPECT_TRUE(config.sink_options.empty());
+}
+
+TEST(config, has_every_option_of_a_logger) {
+  const annals::logger_config config = good(R"({
+    "$schema": "annals.schema.json", "path": "/var/log/audit.jsonl", "enabled": false, "delivery": "direct",
+    "timestamps": "microseconds", "max_line_bytes": "64KiB", "file_mode": "0640", "plugin_directories": ["/opt/a", "b"],
+    "sink": {"type": "syslog", "address": "/dev/log", "port": 514, "ratio": 0.5, "on": true, "none": null, "list": [1, "a\n"],
+             "map": {"k": {"l": []}}}})");
+  EXPECT_EQ(config.path, "/var/log/audit.jsonl");
+  EXPECT_FALSE(config.enabled);
+  EXPECT_EQ(config.timestamps, annals::precision::microseconds);
+  EXPECT_EQ(config.max_line_bytes, 65536U);
+  EXPECT_EQ(config.file_mode, 0640U);
+  EXPECT_EQ(config.plugin_directories, (std::vector<std::string>{"/opt/a", "/etc/x/b"}));
+  EXPECT_EQ(config.sink_type, "syslog");
+  std::string options;
+  for (const annals::option& one : config.sink_options) {
+    options += one.name + "=" + one.text + ":" + std::to_string(static_cast<int>(one.kind)) + " ";
+  }
+  EXPECT_EQ(
+      options,
+      "address=/dev/log:4 port=514:2 ratio=0.5:3 on=true:1 none=null:0 list=[1,\"a\\u000a\"]:5 map={\"k\":{\"l\":[]}}:6 ");
+}
+
+TEST(config, has_all_its_problems_told_in_one_pass) {
+  EXPECT_EQ(
+      problems_of(R"({
+    "paht": "x", "enabled": "yes", "delivery": "ring", "timestamps": "hours", "max_line_bytes": "17MiB", "file_mode": "0777",
+    "plugin_directories": ["a", 5, ""], "sink": {"type": "file", "rotate": true}})"),
+      "$.enabled: found \"yes\"; expected true or false\n"
+      "$.delivery: found \"ring\"; expected \"direct\"\n"
+      "$.timestamps: found \"hours\"; expected \"seconds\", \"milliseconds\" or \"microseconds\"\n"
+      "$.max_line_bytes: found \"17MiB\"; expected a size from 64 to 16MiB, like \"64KiB\"\n"
+      "$.file_mode: found \"0777\"; expected octal digits that let the owner read and write and nobody execute: \"0600\", "
+      "\"0640\"\n"
+      "$.path: missing; expected the path of the log's file\n"
+      "$.paht: found \"x\"; expected one of \"$schema\", \"enabled\", \"delivery\", \"timestamps\", \"max_line_bytes\", "
+      "\"file_mode\", \"plugin_directories\", \"sink\" or \"path\" (did you mean \"path\"?)\n"
+      "$.plugin_directories[1]: found 5; expected the path of a directory\n"
+      "$.plugin_directories[2]: found \"\"; expected the path of a directory\n"
+      "$.sink.rotate: found true; expected one of \"type\"\n");
+}
+
+TEST(config, names_the_line_and_column_of_what_is_no_json) {
+  EXPECT_NE(problems_of("{\n  \"path\": \"x\",\n}").find("line 3, column 1: found"), std::string::npos)
+      << problems_of("{\n  \"path\": \"x\",\n}");
+  EXPECT_NE(problems_of("{\"path\": \"x\"} {}").find("line 1, column 15: found \"{\"; expected JSON"), std::string::npos);
+  for (const std::string_view text : {"", " ", "{", "[]", "5", "\"x\"", "null", "{\"a\":1,}", "{'a':1}", "{\"a\":01}",
+                                      "// x\n{}", "{\"path\":\"\xff\"}", "\xef\xbb\xbf{}"}) {
+    const auto problems = annals::check_config(text, "").problems;
+    ASSERT_EQ(problems.size(), 1U) << text;
+    EXPECT_EQ(problems[0].path.find("line 1"), 0U) << to_string(problems[0]);
+  }
+  EXPECT_EQ(annals::check_config(std::string(100'000, '['), "").problems.size(), 1U);
+}
+
+TEST(config, takes_no_name_twice_at_any_depth) {
+  const std::string said =
+      problems_of(R"({"path": "a", "path": "b", "sink": {"type": "x", "a": {"b": 1, "b": 2}, "type": "y"}})");
+  EXPECT_NE(said.find("$.path: found \"b\"; expected each name once: this one stands twice in $\n"), std::string::npos) << said;
+  EXPECT_NE(said.find("$.sink.a.b: found 2; expected each name once: this one stands twice in $.sink.a\n"), std::string::npos)
+      << said;
+  EXPECT_NE(said.find("$.sink.type: found \"y\"; expected each name once"), std::string::npos) << said;
+}
+
+TEST(config, needs_a_type_that_can_be_one) {
+  EXPECT_EQ(problems_of(R"({"path": "a", "sink": {}})"),
+            "$.sink.type: missing; expected \"file\", the name of a plugin or its absolute path\n");
+  for (const char* const type : {"../x", "a/b", "A", "a.so", "libx "}) {
+    EXPECT_NE(problems_of(R"({"path": "a", "sink": {"type": ")" + std::string(type) + "\"}}"), "") << type;
+  }
+  EXPECT_EQ(good(R"({"sink": {"type": "/opt/x/annals_x.so"}})").sink_type, "/opt/x/annals_x.so");
+  EXPECT_EQ(good(R"({"sink": {"type": "stderr"}})").path, "");
+}
+
+TEST(config, file_is_read_whole_and_must_be_one) {
+  const temp_directory directory;
+  support::write_file(directory / "annals.json", R"({"path": "sub/audit.jsonl"})");
+  const auto read = annals::read_config(directory / "annals.json");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->path, directory / "sub/audit.jsonl");
+  support::write_file(directory / "bad.json", R"({"enabled": 1})");
+  const auto bad = annals::read_config(directory / "bad.json");
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code, annals::errc::invalid_config);
+  EXPECT_EQ(bad.error().message, "cannot use the configuration '" + (directory / "bad.json") +
+                                     "': 2 problems:\n  $.enabled: found 1; expected true or false\n"
+                                     "  $.path: missing; expected the path of the log's file");
+  EXPECT_EQ(annals::read_config(directory / "none.json").error().code, annals::errc::io);
+  EXPECT_EQ(annals::read_config(directory.path()).error().code, annals::errc::not_a_regular_file);
+  EXPECT_EQ(annals::read_config("").error().code, annals::errc::invalid_argument);
+  support::write_file(directory / "large.json", std::string(1024 * 1024 + 1, ' '));
+  EXPECT_NE(annals::read_config(directory / "large.json").error().message.find("more than 1048576 bytes"), std::string::npos);
+}
+
+TEST(config, options_of_a_sink_can_be_read_alone) {
+  const auto options = annals::parse_options(R"({"a": 1, "b": "x"})");
+  ASSERT_TRUE(options);
+  ASSERT_EQ(options->size(), 2U);
+  EXPECT_EQ((*options)[1].text, "x");
+  EXPECT_FALSE(annals::parse_options("[]"));
+  EXPECT_FALSE(annals::parse_options(R"({"a": 1, "a": 2})"));
+}
+
+}  // namespace

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plugins/plugin_files.h"
+import annals;
+
+namespace {
+
+using support::temp_directory;
+
+struct from_config : testing::Test {
+  std::string file(std::string_view text) {
+    support::write_file(directory / "annals.json", text);
+    return directory / "annals.json";
+  }
+  annals::error failure_of(std::string_view text) {
+    try {
+      const annals::audit_logger log = annals::audit_logger::from_config(file(text));
+    } catch (const annals::failure& thrown) {
+      return thrown.cause();
+    }
+    ADD_FAILURE() << "expected it to throw";
+    return {};
+  }
+  temp_directory directory;
+};
+
+TEST_F(from_config, a_logger_is_as_the_file_says) {
+  annals::audit_logger log = annals::audit_logger::from_config(
+      file(R"({"path": "sub/audit.jsonl", "timestamps": "microseconds", "max_line_bytes": 128, "file_mode": "0640"})"),
+      [](const annals::error&) {});
+  EXPECT_EQ(log.path(), directory / "sub/audit.jsonl");
+  EXPECT_FALSE(std::filesystem::exists(directory / "sub")) << "the first event opens it";
+  ASSERT_TRUE(log.log_event("web", "denied"));
+  EXPECT_EQ(log.tail_log(1).at(0).ts.size(), std::string_view("2026-11-23T09:00:00.123456+00:00").size());
+  EXPECT_FALSE(log.log_event("web", "denied", {.detail = std::string(128, 'x')}));
+  EXPECT_EQ(std::filesystem::status(log.path()).permissions(), std::filesystem::perms(0640));
+}
+
+TEST_F(from_config, a_disabled_logger_is_disabled) {
+  annals::audit_logger log = annals::audit_logger::from_config(file(R"({"path": "audit.jsonl", "enabled": false})"));
+  EXPECT_FALSE(log.enabled());
+}
+
+TEST_F(from_config, a_plugin_is_loaded_and_told_its_options_and_the_log) {
+  support::plugin_in(directory, "throwing", "throwing");
+  std::vector<std::string> heard;
+  annals::audit_logger log = annals::audit_logger::from_config(
+      file(R"({"path": "audit.jsonl", "plugin_directories": ["."], "sink": {"type": "throwing", "from": "notice"}})"),
+      [&heard](const annals::error& what) { heard.push_back(what.message); });
+  EXPECT_TRUE(log.log_event("web", "denied"));
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_EQ(heard[0].find("the plugin 'throwing': log " + (directory / "audit.jsonl") + " host "), 0U) << heard[0];
+}
+
+TEST_F(from_config, what_a_plugin_refuses_names_the_file_and_the_place) {
+  support::plugin_in(directory, "throwing", "throwing");
+  const annals::error said =
+      failure_of(R"({"plugin_directories": ["."], "sink": {"type": "throwing", "from": "create", "throws": "runtime_error"}})");
+  EXPECT_EQ(said.message, "cannot use the configuration '" + (directory / "annals.json") +
+                              "': $.sink: the plugin 'throwing': the disk is on fire");
+}
+
+TEST_F(from_config, a_plugin_that_is_nowhere_or_refused_is_told_with_the_reason) {
+  const annals::error none = failure_of(R"({"sink": {"type": "nowhere"}})");
+  EXPECT_EQ(none.code, annals::errc::plugin_refused);
+  EXPECT_NE(none.message.find("annals.json': $.sink: cannot load the plugin 'nowhere': there is no annals_nowhere.so in"),
+            std::string::npos)
+      << none.message;
+  support::plugin_in(directory, "FUTURE_MAJOR");
+  const annals::error refused = failure_of(R"({"plugin_directories": ["."], "sink": {"type": "broken"}})");
+  EXPECT_EQ(refused.code, annals::errc::plugin_refused);
+  EXPECT_NE(refused.message.find("built for ABI 2.0"), std::string::npos) << refused.message;
+}
+
+TEST_F(from_config, a_bad_file_is_told_with_every_problem) {
+  const annals::error said = failure_of(R"({"path": 5, "enabled": 5})");
+  EXPECT_EQ(said.code, annals::errc::invalid_config);
+  EXPECT_NE(said.message.find("$.path: found 5"), std::string::npos);
+  EXPECT_NE(said.message.find("$.enabled: found 5"), std::string::npos);
+}
+
+}  // namespace
