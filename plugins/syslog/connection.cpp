@@ -30,6 +30,8 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
+constexpr auto free_of_charge = 10ms;  // a failure that came sooner is not worth a pause, in which messages are lost
+
 std::string seconds_text(std::chrono::microseconds time) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
 }
@@ -117,6 +119,7 @@ void connection::send(std::string_view bytes) {
     send_before(bytes, start + timeout_);
   } catch (const send_failure& failed) {
     const auto end = clock::now();
+    if (failed.system_code == EMSGSIZE || end - start < free_of_charge) throw;
     last_failure_ = failed.message;
     retry_at_ = end + std::min<clock::duration>(10 * (end - start), pause_max_);
     throw;
