@@ -100,6 +100,7 @@ void connection::drop() noexcept {
 }
 
 void connection::close() {
+  if (owner_ == ::getpid()) notice_closed_peer();
   drop();
   retry_at_ = {};
 }

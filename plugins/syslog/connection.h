@@ -37,7 +37,7 @@ class connection {
   // at once: so a dead receiver takes little of the time of those who log.
   void send(std::string_view bytes);
 
-  // Lets go of the socket, and of the pause.
+  // Lets go of the socket, having looked whether the receiver did first, and of the pause.
   void close();
 
   // Hears of what may have been lost earlier, though it was handed to the kernel.

@@ -200,6 +200,33 @@ class SyslogTest(SinkTest):
     def test_a_restart_of_rsyslogd_loses_what_failed_and_nothing_else_over_a_unix_socket(self):
         self.restart("unix")
 
+    def test_what_a_killed_rsyslogd_takes_with_it_is_the_last_before_its_death_was_noticed(self):
+        daemon, is_ready, options = self.receiver("tcp", "octet_counting")
+        daemon.start(is_ready)
+        sink = self.sink(options)
+        lines = [line_of(i) for i in range(2000)]
+        accepted, noticed = [], None
+        for i, line in enumerate(lines):
+            if i == 1000:
+                daemon.process.kill()  # and go on while it dies
+            if i == 1500:
+                daemon.stop()
+                daemon.start(is_ready)
+                self.assertEqual(sink.ask("reopen"), "ok")
+            answer = sink.write(line)
+            if answer == "ok":
+                accepted.append(i)
+            if noticed is None and (answer != "ok" or sink.notices):
+                noticed = i
+        self.assertGreater(len(accepted), 1400)
+        self.wait_for("the last", lambda: any(r["msg"].removeprefix(" ") == lines[-1] for r in daemon.records()))
+        numbers = {line: i for i, line in enumerate(lines)}
+        received = [numbers[r["msg"].removeprefix(" ")] for r in daemon.records()]
+        self.assertEqual(received, sorted(set(received)))  # in order, none twice
+        self.assertEqual(set(received) - set(accepted), set())  # what failed is not there
+        missing = sorted(set(accepted) - set(received))
+        self.assertEqual(missing, list(range(noticed - len(missing), noticed)))
+
     # --- receivers of our own -----------------------------------------------------------------------------------------
 
     def listen(self, family, address, kind=socket.SOCK_STREAM):
