@@ -35,11 +35,12 @@ int run_config_check(const config_check_arguments& arguments) try {
   if (sink != "file") {
     const annals::plugin_registry plugins(config.plugin_directories);
     if (arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // which opens nothing
-    auto info = plugins.examine(config.sink_type);
+    const auto info = plugins.examine(config.sink_type);
     if (!info) {
-      info.error().message = "cannot use the configuration '" + arguments.file + "': $.sink: " + info.error().message;
+      complain_lines("cannot use the configuration '" + arguments.file + "': $.sink: " + info.error().message);
+      return exit_code_of(info.error());
     }
-    sink = info.value().name + " " + info.value().version + ", " + info.value().path;
+    sink = info->name + " " + info->version + ", " + info->path;
   }
   std::printf("%s: good\n", visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);

@@ -14,6 +14,20 @@ struct outcome {
   std::chrono::duration<double> took = {};
 };
 
+// What of a plugin is running.
+enum class table_call : std::uint8_t {
+  none,
+  constructors,
+  create,
+  write,
+  sync,
+  reopen,
+  position,
+  archive,
+  destroy,
+  last_error
+};
+
 // How a case ends early.
 struct case_ended {
   cli::verdict verdict;
@@ -27,7 +41,7 @@ struct case_ended {
 class plugin_trial {
  public:
   // Replaces {directory} in `options` and `destination`. Ends the case where the plugin is refused.
-  plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output);
+  plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output, table_call* call);
 
   const annals_identity& identity() const { return descriptor_->identity; }
   const annals_functions& functions() const { return functions_; }
@@ -45,10 +59,11 @@ class plugin_trial {
   bool try_write(annals_sink* sink, std::string_view lines, std::uint64_t count);
   void write(annals_sink* sink, std::string_view lines, std::uint64_t count);
   void sync(annals_sink* sink);
+  bool try_reopen(annals_sink* sink);
   void reopen(annals_sink* sink);
   annals_position position(annals_sink* sink);
   bool try_archive(annals_sink* sink, const std::string& path, std::uint64_t number);
-  void destroy(annals_sink* sink) { functions_.destroy(sink); }
+  void destroy(annals_sink* sink);
   std::string last_error(annals_sink* sink);
   std::string reason() const { return reason_; }  // of the last call that returned ANNALS_FAILED
 
@@ -63,7 +78,22 @@ class plugin_trial {
   bool writes_to_output() const { return writes_to_output_; }
 
  private:
+  // Calls a function of the table; if the process ends there, the harness knows where.
+  template <class Function, class... Arguments>
+  auto call(table_call which, Function function, Arguments... arguments) {
+    const in_call now(call_, which);
+    return function(arguments...);
+  }
+  struct in_call {
+    in_call(table_call* place, table_call which) : place_(place) { *place_ = which; }
+    ~in_call() { *place_ = table_call::none; }
+    in_call(const in_call&) = delete;
+    in_call& operator=(const in_call&) = delete;
+    table_call* place_;
+  };
   bool judge(annals_status status, const char* function, annals_sink* sink);
+
+  table_call* call_;  // in memory shared with the harness: what is being called
 
   std::string directory_;
   std::string captured_output_;

@@ -95,6 +95,11 @@ bool write_junit(const std::string& path, const std::string& plugin, const std::
   return static_cast<bool>(out.flush());
 }
 
+exit_code cannot_write(const plugin_check_arguments& arguments) {
+  complain("cannot write '" + arguments.junit + "'; expected a file that can be created or replaced");
+  return io_error;
+}
+
 int list_cases() {
   for (const check_case& one : check_cases()) std::printf("%-26s %s\n", one.name, one.demands);
   return std::fflush(stdout) == 0 ? ok : io_error;
@@ -149,7 +154,11 @@ int run_plugin_check(const plugin_check_arguments& given) try {
   const auto info = annals::examine_plugin(arguments.file);
   if (!info) {
     complain(info.error().message);
-    return refused;
+    const check_case loading = {"loading", "the loader takes the file", nullptr};
+    const outcome not_loaded = {verdict::failed, info.error().message};
+    const std::string name = std::filesystem::path(arguments.file).filename().string();
+    return arguments.junit.empty() || write_junit(arguments.junit, name, {{&loading, not_loaded}}) ? refused
+                                                                                                   : cannot_write(arguments);
   }
   std::printf("%s %s, ABI %u.%u, built by %s\n%s\n\n", info->name.c_str(), info->version.c_str(), info->abi_major,
               info->abi_minor, info->compiler.c_str(), visible(arguments.file).c_str());
@@ -161,8 +170,7 @@ int run_plugin_check(const plugin_check_arguments& given) try {
     print(results.back(), colour);
   }
   if (!arguments.junit.empty() && !write_junit(arguments.junit, info->name, results)) {
-    complain("cannot write '" + arguments.junit + "'");
-    return io_error;
+    return cannot_write(arguments);
   }
   return summarize(results);
 } catch (const std::system_error& failed) {

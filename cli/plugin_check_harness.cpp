@@ -4,10 +4,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
@@ -41,15 +43,20 @@ std::string replaced(std::string text, const std::string& directory) {
   return text;
 }
 
+// RFC 3629: no surrogates, nothing longer than it has to be, nothing above U+10FFFF.
 bool is_utf8(std::string_view text) {
-  // The library's encoder replaces what is no UTF-8: text that holds no U+FFFD before and one after was none.
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
     const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
     if (size == 0 || i + size > text.size()) return false;
+    std::uint32_t character = size == 1 ? lead : lead & (0x7fU >> size);
     for (std::size_t j = 1; j < size; ++j) {
-      if ((static_cast<unsigned char>(text[i + j]) & 0xc0) != 0x80) return false;
+      const auto next = static_cast<unsigned char>(text[i + j]);
+      if ((next & 0xc0) != 0x80) return false;
+      character = character << 6 | (next & 0x3fU);
     }
+    constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (character < least[size] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff)) return false;
     i += size;
   }
   return true;
@@ -69,12 +76,19 @@ std::string trial_line(std::uint64_t i) {
 
 // --- the trial ----------------------------------------------------------------------------------------------------------
 
-plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output)
-    : directory_(std::move(directory)), captured_output_(std::move(captured_output)), log_path_(directory_ + "/audit.jsonl") {
+plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output,
+                           table_call* call)
+    : call_(call),
+      directory_(std::move(directory)),
+      captured_output_(std::move(captured_output)),
+      log_path_(directory_ + "/audit.jsonl") {
   auto options = annals::parse_options(replaced(arguments.options, directory_));
   if (!options) fail_case("--options: " + options.error().message);
   options_ = std::move(*options);
-  auto loaded = annals::load_plugin(arguments.file);
+  auto loaded = [&] {
+    const in_call now(call_, table_call::constructors);
+    return annals::load_plugin(arguments.file);
+  }();
   if (!loaded) fail_case(loaded.error().message);
   plugin_ = std::move(*loaded);
   descriptor_ = static_cast<const annals_plugin_descriptor*>(plugin_->descriptor());
@@ -96,13 +110,14 @@ bool plugin_trial::judge(annals_status status, const char* function, annals_sink
   }
   reason_ = last_error(sink);
   if (reason_.empty()) fail_case(std::string(function) + " failed, and last_error has no message; expected one that says why");
+  if (reason_.find('\n') != std::string::npos) fail_case("the message of last_error has more than one line: " + reason_);
   return false;
 }
 
 std::string plugin_trial::last_error(annals_sink* sink) {
   annals_error said = {};
   said.struct_size = sizeof said;
-  const annals_status status = functions_.last_error(sink, &said);
+  const annals_status status = call(table_call::last_error, functions_.last_error, sink, &said);
   if (status == ANNALS_FAILED) return {};
   if (status != ANNALS_OK) fail_case("last_error returned " + std::to_string(status) + "; expected ANNALS_OK or ANNALS_FAILED");
   if (said.message == nullptr) fail_case("last_error succeeded with a null message; expected a text");
@@ -128,7 +143,7 @@ annals_sink* plugin_trial::try_make(const std::vector<annals::option>& options) 
   host.option_size = sizeof(annals_option);
   host.notice = ignore_notice;
   annals_sink* made = nullptr;
-  if (!judge(functions_.create(&host, &made), "create", nullptr)) return nullptr;
+  if (!judge(call(table_call::create, functions_.create, &host, &made), "create", nullptr)) return nullptr;
   if (made == nullptr) fail_case("create succeeded and made no sink");
   return made;
 }
@@ -150,7 +165,7 @@ bool plugin_trial::try_write(annals_sink* sink, std::string_view lines, std::uin
   batch.now_us =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   sequence_ += count;
-  return judge(functions_.write(sink, &batch), "write", sink);
+  return judge(call(table_call::write, functions_.write, sink, &batch), "write", sink);
 }
 
 void plugin_trial::write(annals_sink* sink, std::string_view lines, std::uint64_t count) {
@@ -158,16 +173,25 @@ void plugin_trial::write(annals_sink* sink, std::string_view lines, std::uint64_
 }
 
 void plugin_trial::sync(annals_sink* sink) {
-  if (!judge(functions_.sync(sink), "sync", sink)) fail_case("sync failed: " + reason_);
+  if (!judge(call(table_call::sync, functions_.sync, sink), "sync", sink)) fail_case("sync failed: " + reason_);
+}
+
+void plugin_trial::destroy(annals_sink* sink) {
+  call(table_call::destroy, functions_.destroy, sink);
+}
+
+bool plugin_trial::try_reopen(annals_sink* sink) {
+  return judge(call(table_call::reopen, functions_.reopen, sink), "reopen", sink);
 }
 
 void plugin_trial::reopen(annals_sink* sink) {
-  if (!judge(functions_.reopen(sink), "reopen", sink)) fail_case("reopen failed: " + reason_);
+  if (!try_reopen(sink)) fail_case("reopen failed: " + reason_);
 }
 
 annals_position plugin_trial::position(annals_sink* sink) {
   annals_position where = {};
-  if (!judge(functions_.position(sink, &where), "position", sink)) fail_case("position failed: " + reason_);
+  if (!judge(call(table_call::position, functions_.position, sink, &where), "position", sink))
+    fail_case("position failed: " + reason_);
   return where;
 }
 
@@ -176,13 +200,14 @@ bool plugin_trial::try_archive(annals_sink* sink, const std::string& path, std::
   segment.struct_size = sizeof segment;
   segment.path = path.c_str();
   segment.number = number;
-  return judge(functions_.archive(sink, &segment), "archive", sink);
+  return judge(call(table_call::archive, functions_.archive, sink, &segment), "archive", sink);
 }
 
 void plugin_trial::need_visible() const {
   if (is_visible()) return;
   throw case_ended{verdict::not_checked,
-                   "the lines cannot be seen; say where they can be read: --destination FILE, stdout or stderr"};
+                   "no call failed, but whether the lines arrive cannot be seen; say where they can be read: --destination "
+                   "FILE, stdout or stderr"};
 }
 
 std::string plugin_trial::delivered() const {
@@ -191,6 +216,7 @@ std::string plugin_trial::delivered() const {
 }
 
 void plugin_trial::expect_delivered(const std::string& expected) const {
+  need_visible();
   const std::string found = delivered();
   if (found == expected) return;
   const auto at = static_cast<std::size_t>(std::mismatch(found.begin(), found.end(), expected.begin(), expected.end()).first -
@@ -226,9 +252,26 @@ class case_directory {
   std::string path_;
 };
 
+// What the child is calling, for when it does not come back.
+class shared_call {
+ public:
+  shared_call() {
+    void* const page = ::mmap(nullptr, sizeof(table_call), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) system_failure("mmap");
+    place_ = static_cast<table_call*>(page);
+  }
+  ~shared_call() { ::munmap(static_cast<void*>(place_), sizeof(table_call)); }
+  shared_call(const shared_call&) = delete;
+  shared_call& operator=(const shared_call&) = delete;
+  table_call* place() const { return place_; }
+
+ private:
+  table_call* place_ = nullptr;
+};
+
 // The child: runs the case and reports "VERDICT WHY" through the pipe. What a plugin does to this process hurts nobody else.
 [[noreturn]] void be_child(const check_case& one, const plugin_check_arguments& arguments, const case_directory& directory,
-                           int report) {
+                           table_call* call, int report) {
   ::setpgid(0, 0);  // so that what it starts ends with it
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   const int output = ::open(directory.output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -245,7 +288,7 @@ class case_directory {
   ::close(other);
   outcome done;
   try {
-    plugin_trial trial(arguments, directory.of_plugin(), directory.output());
+    plugin_trial trial(arguments, directory.of_plugin(), directory.output(), call);
     one.run(trial);
   } catch (const case_ended& ended) {
     done = {ended.verdict, ended.why};
@@ -277,17 +320,30 @@ std::optional<std::string> read_report(int fd, std::chrono::steady_clock::time_p
   }
 }
 
-outcome judge_child(const std::optional<std::string>& report, int status, std::chrono::milliseconds deadline) {
+outcome judge_child(const std::optional<std::string>& report, int status, table_call call, std::chrono::milliseconds deadline) {
+  constexpr std::array<const char*, 10> places = {"",
+                                                  " in its static constructors",
+                                                  " in create",
+                                                  " in write",
+                                                  " in sync",
+                                                  " in reopen",
+                                                  " in position",
+                                                  " in archive",
+                                                  " in destroy",
+                                                  " in last_error"};
+  const auto place = static_cast<std::size_t>(call);  // from memory that the plugin could have written to
+  const std::string where = place < places.size() ? places[place] : "";
   if (!report) {
-    return {verdict::failed, "it did not end within " + std::to_string(deadline.count()) + " ms, and was killed"};
+    return {verdict::failed, "it did not end within " + std::to_string(deadline.count()) + " ms, and was killed" + where};
   }
   if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
-    return {verdict::failed, "the process was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")"};
+    return {verdict::failed,
+            "the process was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")" + where};
   }
-  if (report->size() < 2) {
-    return {verdict::failed, "the process ended with exit code " + std::to_string(WEXITSTATUS(status)) +
-                                 " in the middle of the case: a plugin may not exit"};
+  if (report->size() < 2 || (*report)[0] < '0' || (*report)[0] > '3') {
+    return {verdict::failed, "the process ended with exit code " + std::to_string(WEXITSTATUS(status)) + where +
+                                 " before the case was done: a plugin may not exit"};
   }
   return {static_cast<verdict>((*report)[0] - '0'), report->substr(2)};
 }
@@ -297,6 +353,7 @@ outcome judge_child(const std::optional<std::string>& report, int status, std::c
 outcome run_case(const check_case& one, const plugin_check_arguments& arguments) {
   const case_directory directory;
   const auto start = std::chrono::steady_clock::now();
+  const shared_call call;
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) system_failure("pipe");
   std::fflush(nullptr);  // or the child would print it once more
@@ -304,7 +361,7 @@ outcome run_case(const check_case& one, const plugin_check_arguments& arguments)
   if (child < 0) system_failure("fork");
   if (child == 0) {
     ::close(ends[0]);
-    be_child(one, arguments, directory, ends[1]);
+    be_child(one, arguments, directory, call.place(), ends[1]);
   }
   ::setpgid(child, child);
   ::close(ends[1]);
@@ -317,7 +374,7 @@ outcome run_case(const check_case& one, const plugin_check_arguments& arguments)
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
   ::kill(-child, SIGKILL);
-  outcome done = judge_child(report, status, arguments.deadline);
+  outcome done = judge_child(report, status, *call.place(), arguments.deadline);
   done.took = std::chrono::steady_clock::now() - start;
   return done;
 }

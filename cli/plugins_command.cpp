@@ -3,6 +3,7 @@
 // annals plugins: what the registry finds.
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -50,9 +51,9 @@ void print_text(const annals::found_plugin& found) {
     return;
   }
   const annals::plugin_info& info = *found.info;
-  std::printf("%s %s  %s\n", info.name.c_str(), info.version.c_str(), visible(info.path).c_str());
+  std::printf("%s %s  %s\n", visible(info.name).c_str(), visible(info.version).c_str(), visible(info.path).c_str());
   std::printf("         ABI %s, licence %s, built by %s, capabilities: %s\n", abi_of(info.abi_major, info.abi_minor).c_str(),
-              info.license.c_str(), info.compiler.c_str(), capabilities_of(info).c_str());
+              visible(info.license).c_str(), visible(info.compiler).c_str(), capabilities_of(info).c_str());
 }
 
 // One object a line.
@@ -78,7 +79,10 @@ void print_json(const annals::found_plugin& found) {
 }  // namespace
 
 int run_plugins(const plugins_arguments& arguments) try {
-  std::vector<std::string> directories = arguments.directories;
+  std::vector<std::string> directories;
+  for (const std::string& given : arguments.directories) {
+    directories.push_back(std::filesystem::absolute(given).lexically_normal().string());
+  }
   if (!arguments.config.empty()) {
     const annals::logger_config config = annals::read_config(arguments.config).value();
     directories.insert(directories.end(), config.plugin_directories.begin(), config.plugin_directories.end());

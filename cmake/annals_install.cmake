@@ -8,9 +8,6 @@ install(TARGETS annals EXPORT annalsTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_LIBDIR}/cxx/annals)
 install(TARGETS annals_plugin_abi EXPORT annalsPluginAbiTargets)
-install(TARGETS annals_sdk EXPORT annalsSdkTargets
-  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
-  FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_LIBDIR}/cxx/annals-sdk)
 install(FILES ${PROJECT_SOURCE_DIR}/plugins/abi/annals_plugin.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/annals)
 install(EXPORT annalsPluginAbiTargets NAMESPACE annals:: DESTINATION ${annals_package_dir})
 install(EXPORT annalsSdkTargets NAMESPACE annals:: DESTINATION ${annals_package_dir} CXX_MODULES_DIRECTORY cxx-modules-sdk)

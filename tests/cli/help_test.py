@@ -11,7 +11,8 @@ from command import CommandTest, main
 
 MANUAL = sys.argv[2]
 CLI = sys.argv[3]
-COMMANDS = {"log": ("--dest", "--detail", "--field", "--jsonl"), "tail": ("--lines", "--follow", "--output")}
+COMMANDS = {"log": ("--dest", "--detail", "--field", "--jsonl"), "tail": ("--lines", "--follow", "--output"),
+            "plugins": ("--config", "--directory", "--output")}
 
 
 def completions_of_bash(*words):
@@ -46,6 +47,11 @@ class Help(CommandTest):
                 self.assertIn(option, manual)
                 self.assertIn(option, zsh)
             self.assertGreaterEqual(completions_of_bash("annals", command, "--"), shown)
+        check, _ = self.run_annals("plugin", "check", "--help")
+        for option in set(re.findall(r"(?:^|[ ,])(--[a-z]+)", check, re.M)) - {"--help"}:
+            self.assertIn(option, manual)
+            self.assertIn(option, zsh)
+            self.assertIn(option, completions_of_bash("annals", "plugin", "check", "--"))
         self.assertEqual(completions_of_bash("annals", "t"), {"tail"})
         self.assertEqual(completions_of_bash("annals", "tail", "--output", ""), {"pretty", "json"})
 

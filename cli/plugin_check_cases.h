@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The cases of `annals plugin check`, and what they share. Included after plugin_check.h.
+#pragma once
+
+namespace cli::check {
+
+void descriptor(plugin_trial& trial);
+void bad_options(plugin_trial& trial);
+void creation_opens_nothing(plugin_trial& trial);
+void order(plugin_trial& trial);
+void empty_batch(plugin_trial& trial);
+void large_batch(plugin_trial& trial);
+void many_batches(plugin_trial& trial);
+void sync(plugin_trial& trial);
+void reopen(plugin_trial& trial);
+void position_is_monotonic(plugin_trial& trial);
+void create_and_destroy_twice(plugin_trial& trial);
+void fork_leaves_the_parent_alone(plugin_trial& trial);
+void descriptors(plugin_trial& trial);
+void memory_growth(plugin_trial& trial);
+void signals_left_alone(plugin_trial& trial);
+void silence(plugin_trial& trial);
+void last_error(plugin_trial& trial);
+void threads(plugin_trial& trial);
+void failing_destination(plugin_trial& trial);
+void archive(plugin_trial& trial);
+void status(plugin_trial& trial);
+
+// Lines first ... first + count - 1.
+std::string lines(std::uint64_t first, std::uint64_t count);
+
+// The names in a directory; none where it cannot be listed.
+std::set<std::string> names_in(const std::string& directory);
+std::set<std::string> open_descriptors();
+
+// An option that no sink knows.
+inline constexpr char unknown_option[] = "no_such_option_8f3a";
+
+}  // namespace cli::check
