@@ -130,7 +130,7 @@ TEST(config, is_judged_with_bounded_effort) {
     ends += "}";
   }
   for (int i = 0; i < 4000; ++i) deep += ",\"a\":0";
-  const auto problems = annals::check_config("{\"sink\":" + deep + ends, "").problems;
+  const auto problems = annals::check_config("{\"sink\":" + deep + ends + "}", "").problems;
   EXPECT_EQ(problems.size(), 1000U);
   EXPECT_LT(to_string(problems.back()).size(), 10'000U);
 }

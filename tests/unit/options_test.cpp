@@ -212,7 +212,8 @@ TEST(sizes_and_durations, agree_with_a_plain_reading_of_random_texts) {
     }
   }
   for (int i = 0; i < 20'000; ++i) {
-    constexpr std::string_view bytes("0123456789KMGTiByhwdmsu -+.\0\xff", 32);
+    constexpr char characters[] = "0123456789KMGTiByhwdmsu -+.\0\xff";
+    constexpr std::string_view bytes(characters, sizeof characters - 1);
     std::string text;
     for (std::uint64_t left = below(12); left > 0; --left) text += bytes[below(bytes.size())];
     for (const bool read : {annals::parse_size(text).has_value(), annals::parse_duration(text).has_value()}) {
