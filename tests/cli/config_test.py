@@ -118,6 +118,17 @@ class Check(ConfigTest):
         _, err = self.run_annals("config", "check", self.file, code=3)
         self.assertIn("expected a regular file", err)
 
+    def test_a_symbolic_link_to_one_is_none_but_directories_may_be_links(self):
+        self.configure({"path": "audit.jsonl"})
+        link = os.path.join(self.directory, "link")
+        os.symlink(self.file, link)
+        _, err = self.run_annals("config", "check", link, code=3)
+        self.assertIn("it is a symbolic link", err)
+        os.remove(link)
+        os.symlink(self.directory, link)
+        out, _ = self.run_annals("config", "check", os.path.join(link, "annals.json"))
+        self.assertIn(f" {self.log}\n", out)
+
     def test_wrong_usage_is_exit_code_2(self):
         self.configure({"path": "x"})
         for arguments in ((), ("check",), ("check", ""), ("check", self.file, "x"), ("chekc", self.file), ("check", self.file, "--load")):

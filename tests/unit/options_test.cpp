@@ -212,7 +212,7 @@ TEST(sizes_and_durations, agree_with_a_plain_reading_of_random_texts) {
     }
   }
   for (int i = 0; i < 20'000; ++i) {
-    constexpr char characters[] = "0123456789KMGTiByhwdmsu -+.\0\xff";
+    static constexpr char characters[] = "0123456789KMGTiByhwdmsu -+.\0\xff";
     constexpr std::string_view bytes(characters, sizeof characters - 1);
     std::string text;
     for (std::uint64_t left = below(12); left > 0; --left) text += bytes[below(bytes.size())];
