@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "display.h"
-import annals;
+import annals.event;
 #include "pretty.h"
 
 namespace cli {

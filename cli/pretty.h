@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Events as aligned columns. Included after `import annals;`, and so includes nothing itself: <array>, <cstddef> and <string>
-// come before the import.
+// Events as aligned columns: `annals tail`, and the plugin stderr. Included after `import annals;` or `import annals.event;`,
+// and so includes nothing itself: <array>, <cstddef> and <string> come before the import.
 #pragma once
 
 namespace cli {

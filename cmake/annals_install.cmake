@@ -4,6 +4,11 @@ include(CMakePackageConfigHelpers)
 
 set(annals_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/annals)
 
+# Both bring modules of the same names. CMake refuses a target that links the two.
+set_target_properties(annals annals_sdk PROPERTIES COMPATIBLE_INTERFACE_STRING ANNALS_MODULES_COME_FROM)
+set_target_properties(annals PROPERTIES INTERFACE_ANNALS_MODULES_COME_FROM library)
+set_target_properties(annals_sdk PROPERTIES INTERFACE_ANNALS_MODULES_COME_FROM sdk)
+
 install(TARGETS annals EXPORT annalsTargets
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET CXX_MODULES DESTINATION ${CMAKE_INSTALL_LIBDIR}/cxx/annals)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <annals_plugin.h>
+#include <dlfcn.h>
 
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
@@ -15,6 +16,7 @@ module;
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -144,6 +146,16 @@ std::string linker_said(std::string text, const std::string& loaded_by, const st
   return text;
 }
 
+// Loads the file; what the dynamic linker said, or nothing. Whatever a static constructor throws ends the process here: it has
+// passed through dlopen(3), whose lock would stay locked, and the next thread that loads anything would wait for ever.
+std::string load_into(boost::dll::shared_library& handle, const std::string& by) noexcept {
+  std::error_code failed;
+  handle.load(by, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
+  if (!failed) return {};
+  const char* const said = ::dlerror();
+  return said == nullptr ? failed.message() : said;
+}
+
 // Plugins that are never unloaded. Never destroyed: code of theirs may run until the process ends.
 struct kept_libraries {
   std::mutex mutex;
@@ -171,10 +183,9 @@ result<plugin> load_plugin(const std::string& path, unload policy) try {
   if (!found) return std::move(found.error());
   auto loaded = std::make_shared<plugin::library>();
   const std::string by = found->file.path_in_proc();  // the file that was examined, whatever is at `path` now
-  try {
-    loaded->handle.load(by, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-  } catch (const std::exception& failed) {
-    return refused(path, "the dynamic linker refused it: " + linker_said(failed.what(), by, path) +
+  const std::string failed = load_into(loaded->handle, by);
+  if (!failed.empty()) {
+    return refused(path, "the dynamic linker refused it: " + linker_said(failed, by, path) +
                              ". Are the libraries it needs installed (ldd '" + path + "'), and is /proc mounted?");
   }
   const auto* const bytes = &loaded->handle.get<const unsigned char>(ANNALS_PLUGIN_SYMBOL);

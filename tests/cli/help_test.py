@@ -47,11 +47,14 @@ class Help(CommandTest):
                 self.assertIn(option, manual)
                 self.assertIn(option, zsh)
             self.assertGreaterEqual(completions_of_bash("annals", command, "--"), shown)
-        check, _ = self.run_annals("plugin", "check", "--help")
-        for option in set(re.findall(r"(?:^|[ ,])(--[a-z]+)", check, re.M)) - {"--help"}:
-            self.assertIn(option, manual)
-            self.assertIn(option, zsh)
-            self.assertIn(option, completions_of_bash("annals", "plugin", "check", "--"))
+        for command in (("plugin", "check"), ("plugin", "new"), ("config", "check")):
+            help_text, _ = self.run_annals(*command, "--help")
+            shown = set(re.findall(r"(?:^|[ ,])(--[a-z-]+)", help_text, re.M)) - {"--help"}
+            self.assertTrue(shown)
+            for option in shown:
+                self.assertIn(option, manual)
+                self.assertIn(option, zsh)
+                self.assertIn(option, completions_of_bash("annals", *command, "--"))
         self.assertEqual(completions_of_bash("annals", "t"), {"tail"})
         self.assertEqual(completions_of_bash("annals", "tail", "--output", ""), {"pretty", "json"})
 

@@ -20,7 +20,7 @@ numeric optional random set shared_mutex span sstream stdexcept string string_vi
 unordered_map unordered_set utility variant vector""".split())
 HEADERS = {
     "POSIX": re.compile(r"^(dirent|fcntl|limits|poll|pthread|signal|time|unistd|sys/\w+)\.h$"),
-    "Boost.DLL": re.compile(r"^boost/dll/"),
+    "Boost.DLL": re.compile(r"^(boost/dll/|dlfcn\.h$)"),
     "ELF": re.compile(r"^(elf|link)\.h$"),
     "plugin ABI": re.compile(r"^annals_plugin\.h$"),
     "Boost.JSON": re.compile(r"^boost/(json|system)/"),
