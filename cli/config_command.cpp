@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "display.h"
 import annals;
+#include "exit_code_of.h"
 
 namespace cli {
 
@@ -17,6 +18,15 @@ void tell(std::string_view name, const std::string& value) {
   std::printf("  %-20.*s %s\n", static_cast<int>(name.size()), name.data(), visible(value).c_str());
 }
 
+const char* name_of(annals::precision digits) {
+  switch (digits) {
+    case annals::precision::seconds: return "seconds";
+    case annals::precision::milliseconds: return "milliseconds";
+    case annals::precision::microseconds: return "microseconds";
+  }
+  return "unknown";
+}
+
 }  // namespace
 
 int run_config_check(const config_check_arguments& arguments) try {
@@ -24,22 +34,29 @@ int run_config_check(const config_check_arguments& arguments) try {
   std::string sink = config.sink_type;
   if (sink != "file") {
     const annals::plugin_registry plugins(config.plugin_directories);
-    const annals::plugin_info info = plugins.examine(config.sink_type).value();
-    sink = info.name + " " + info.version + ", " + info.path;
     if (arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // which opens nothing
+    const auto info = plugins.examine(config.sink_type);
+    if (!info) {
+      complain_lines("cannot use the configuration '" + arguments.file + "': $.sink: " + info.error().message);
+      return exit_code_of(info.error());
+    }
+    sink = info->name + " " + info->version + ", " + info->path;
   }
   std::printf("%s: good\n", visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);
   tell("sink", sink);
   tell("delivery", "direct");
   tell("enabled", config.enabled ? "yes" : "no");
+  tell("timestamps", name_of(config.timestamps));
   tell("max_line_bytes", std::to_string(config.max_line_bytes));
+  char mode[16];
+  std::snprintf(mode, sizeof mode, "%04o", config.file_mode);
+  tell("file_mode", mode);
   if (sink != "file" && !arguments.load) tell("not checked", "the sink's own options (--no-load)");
   return std::fflush(stdout) == 0 ? ok : io_error;
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());
-  const annals::errc code = failed.cause().code;
-  return code == annals::errc::io || code == annals::errc::not_a_regular_file ? io_error : refused;
+  return exit_code_of(failed.cause());
 }
 
 }  // namespace cli

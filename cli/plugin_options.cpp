@@ -61,7 +61,8 @@ void add_plugins(CLI::App& app, plugins_arguments& arguments) {
   plugins->footer(
       "Examples:\n"
       "  annals plugins --directory /opt/example/annals\n\n"
-      "Loads nothing. Exit status: 0 done, 1 one of them is refused, 2 wrong usage, 3 a configuration cannot be read.");
+      "Loads nothing. Exit status: 0 done, 1 a plugin is refused or the configuration wrong, 2 wrong usage,\n"
+      "3 the configuration cannot be read.");
 }
 
 void add_plugin_check(CLI::App& plugin, plugin_check_arguments& arguments) {

@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "display.h"
 import annals;
+#include "exit_code_of.h"
 
 namespace cli {
 
@@ -24,6 +25,20 @@ std::string capabilities_of(const annals::plugin_info& info) {
   others &= ~(annals::plugin_info::can_archive | annals::plugin_info::writes_log);
   if (others != 0) add("others, of a newer ABI: " + std::to_string(others));
   return text.empty() ? "none" : text;
+}
+
+// The same for programs: JSON strings. What this host has no name for is "bit N".
+std::string capability_names(const annals::plugin_info& info) {
+  std::string names;
+  for (unsigned bit = 0; bit < 64; ++bit) {
+    const std::uint64_t one = std::uint64_t{1} << bit;
+    if ((info.capabilities & one) == 0) continue;
+    const std::string name = one == annals::plugin_info::can_archive  ? "archive"
+                             : one == annals::plugin_info::writes_log ? "writes_log"
+                                                                      : "bit " + std::to_string(bit);
+    names += (names.empty() ? "" : ",") + json_string(name);
+  }
+  return names;
 }
 
 std::string abi_of(unsigned major, unsigned minor) {
@@ -53,8 +68,8 @@ void print_json(const annals::found_plugin& found) {
     add("version", info.version);
     add("license", info.license);
     add("abi", abi_of(info.abi_major, info.abi_minor));
-    add("capabilities", capabilities_of(info));
     add("compiler", info.compiler);
+    line += ",\"capabilities\":[" + capability_names(info) + "]";
   } else {
     add("refused", found.info.error().message);
   }
@@ -89,7 +104,7 @@ int run_plugins(const plugins_arguments& arguments) try {
   return std::fflush(stdout) == 0 ? code : static_cast<int>(io_error);
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());
-  return io_error;
+  return exit_code_of(failed.cause());
 }
 
 }  // namespace cli

@@ -11,6 +11,7 @@ module;
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <unordered_set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -29,6 +30,7 @@ using config::node;
 
 constexpr std::size_t config_bytes_max = 1024 * 1024;
 constexpr std::size_t depth_max = 32;
+constexpr std::size_t problems_max = 1000;  // from then on, repeated names are not looked for
 constexpr std::size_t line_bytes_min = 64;
 
 option_problem syntax_problem(std::string_view text, std::size_t offset, std::string found) {
@@ -83,39 +85,35 @@ std::string compact(const node& of) {
   return out + (of.kind == kind::array ? ']' : '}');
 }
 
+option option_of(const node& of) {
+  return {of.name, static_cast<option_kind>(of.kind), of.kind == kind::text ? of.text : compact(of)};
+}
+
 std::vector<option> options_of(const node& object) {
   std::vector<option> options;
-  for (const node& member : object.children) {
-    options.push_back(
-        {member.name, static_cast<option_kind>(member.kind), member.kind == kind::text ? member.text : compact(member)});
-  }
+  for (const node& member : object.children) options.push_back(option_of(member));
   return options;
 }
 
+// The last member of this name, as option_reader has it.
 const node* child(const node& object, std::string_view name) {
+  const node* found = nullptr;
   for (const node& member : object.children) {
-    if (member.name == name) return &member;
+    if (member.name == name) found = &member;
   }
-  return nullptr;
-}
-
-// A name within a path, in quotes where it is no plain word.
-std::string name_text(const std::string& name) {
-  const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c <= '~' && c != '.'; });
-  return plain ? name : json::quoted(name);
+  return found;
 }
 
 // JSON lets a name repeat, and readers differ in which one counts: here none may.
-void find_repeated(const node& object, const std::string& path, std::vector<option_problem>& problems) {
-  for (std::size_t i = 0; i < object.children.size(); ++i) {
-    const node& member = object.children[i];
-    const std::string at = path + (object.kind == kind::object ? "." + name_text(member.name) : "[" + std::to_string(i) + "]");
-    const auto same = [&member](const node& other) { return other.name == member.name; };
-    const auto end = object.children.begin() + static_cast<std::ptrdiff_t>(i);
-    if (object.kind == kind::object && std::any_of(object.children.begin(), end, same)) {
-      problems.push_back({at, compact(member), "each name once: this one stands twice in " + path, {}});
+void find_repeated(const node& of, const std::string& path, std::vector<option_problem>& problems) {
+  std::unordered_set<std::string_view> names;
+  for (std::size_t i = 0; i < of.children.size() && problems.size() < problems_max; ++i) {
+    const node& one = of.children[i];
+    const std::string at = of.kind == kind::object ? member_path(path, one.name) : path + "[" + std::to_string(i) + "]";
+    if (of.kind == kind::object && !names.insert(one.name).second) {
+      problems.push_back({at, shown_value(option_of(one)), "each name once: this one stands twice in " + path, {}});
     }
-    find_repeated(member, at, problems);
+    find_repeated(one, at, problems);
   }
 }
 
@@ -174,7 +172,8 @@ class checker {
       if (one.kind == kind::text && !one.text.empty() && one.text.find('\0') == std::string::npos) {
         config_.plugin_directories.push_back(joined(directory_, one.text));
       } else {
-        deeper_.push_back({"$.plugin_directories[" + std::to_string(i) + "]", compact(one), "the path of a directory", {}});
+        deeper_.push_back(
+            {"$.plugin_directories[" + std::to_string(i) + "]", shown_value(option_of(one)), "the path of a directory", {}});
       }
     }
   }
@@ -192,7 +191,11 @@ class checker {
       deeper_.push_back(std::move(one));
     }
     for (const option& one : given) {
-      if (one.name != "type") config_.sink_options.push_back(one);
+      if (one.name == "type") continue;
+      if (one.name.find('\0') != std::string::npos) {  // to a plugin, names end with NUL
+        deeper_.push_back({member_path("$.sink", one.name), shown_value(one), "a name without NUL", {}});
+      }
+      config_.sink_options.push_back(one);
     }
   }
 
@@ -252,9 +255,13 @@ result<logger_config> read_config(const std::string& path) {
   if (!got) return got.error();
   if (*got > config_bytes_max) return refuse("it has more than " + std::to_string(config_bytes_max) + " bytes");
   text.resize(*got);
-  std::error_code unknown;  // where we are: relative paths stay relative then
-  const std::filesystem::path parent = std::filesystem::absolute(io::parent_of(path), unknown).lexically_normal();
-  config_check checked = check_config(text, unknown ? io::parent_of(path) : parent.string());
+  // Where the file was found, without symbolic links: after "link/..", the text of a path does not tell.
+  std::error_code unknown;
+  const std::filesystem::path directory = std::filesystem::canonical(io::parent_of(path), unknown);
+  if (unknown) {
+    return error{errc::io, unknown.value(), "cannot find the directory of '" + path + "': " + unknown.message()};
+  }
+  config_check checked = check_config(text, directory.string());
   if (checked.problems.empty()) return std::move(checked.config);
   std::string all;
   for (const option_problem& one : checked.problems) all += "\n  " + to_string(one);

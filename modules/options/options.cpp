@@ -82,15 +82,20 @@ std::string duration_text(std::chrono::microseconds length) {
   return text.empty() ? "0s" : text;
 }
 
-// How many bytes the UTF-8 character at the front of `text` has; 0 where there is none.
+// How many bytes the UTF-8 character at the front of `text` has; 0 where there is none (RFC 3629: neither overlong forms nor
+// surrogates are characters).
 std::size_t character_bytes(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  const std::size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >> 4 == 14 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
   if (size == 0 || size > text.size()) return 0;
   for (std::size_t i = 1; i < size; ++i) {
-    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) return 0;
+    if ((byte(i) & 0xc0) != 0x80) return 0;
   }
-  return size;
+  const bool overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
+  const bool beyond = (lead == 0xed && byte(1) > 0x9f) || (lead == 0xf4 && byte(1) > 0x8f);
+  return overlong || beyond ? 0 : size;
 }
 
 bool is_control(char c) {
@@ -126,8 +131,13 @@ std::string shown(std::string_view text, bool quoted) {
   return out;
 }
 
-std::string shown(const option& value) {
-  return shown(value.text, value.kind == option_kind::text);
+// What JSONPath lets follow a "." (RFC 9535, member-name-shorthand), and "$", which "$schema" begins with.
+bool is_plain(std::string_view name) {
+  const auto part = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '$';
+  };
+  return !name.empty() && name.size() <= shown_bytes_max && !(name.front() >= '0' && name.front() <= '9') &&
+         std::all_of(name.begin(), name.end(), part);
 }
 
 std::string listed(std::span<const std::string_view> choices) {
@@ -169,6 +179,15 @@ std::string to_string(const option_problem& problem) {
   }
   if (!problem.nearest.empty()) text += " (did you mean \"" + problem.nearest + "\"?)";
   return text;
+}
+
+std::string shown_value(const option& value) {
+  return shown(value.text, value.kind == option_kind::text);
+}
+
+std::string member_path(std::string_view path, std::string_view name) {
+  if (is_plain(name)) return std::string(path) + "." + std::string(name);
+  return std::string(path) + "[" + shown(name, true) + "]";
 }
 
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string_view> known) {
@@ -226,7 +245,7 @@ const option* option_reader::take(std::string_view name) {
 }
 
 void option_reader::wrong(const option& found, std::string expected) {
-  problems_.push_back({path_ + "." + shown(found.name, false), shown(found), std::move(expected), {}});
+  problems_.push_back({member_path(path_, found.name), shown_value(found), std::move(expected), {}});
 }
 
 std::optional<std::string> option_reader::text(std::string_view name) {
@@ -301,7 +320,7 @@ void option_reader::problem(std::string_view name, std::string expected) {
   for (std::size_t i = options_.size(); i > 0; --i) {
     if (options_[i - 1].name == name) return wrong(options_[i - 1], std::move(expected));
   }
-  problems_.push_back({path_ + "." + std::string(name), {}, std::move(expected), {}});
+  problems_.push_back({member_path(path_, name), {}, std::move(expected), {}});
 }
 
 void option_reader::require(std::string_view name, std::string expected) {
@@ -315,7 +334,7 @@ std::vector<option_problem> option_reader::problems() {
   for (const option& given : options_) {
     if (std::find(known_.begin(), known_.end(), given.name) != known_.end()) continue;
     std::string expected = known.empty() ? "no options" : "one of " + listed(known);
-    all.push_back({path_ + "." + shown(given.name, false), shown(given), std::move(expected),
+    all.push_back({member_path(path_, given.name), shown_value(given), std::move(expected),
                    std::string(nearest_name(given.name, known).value_or(std::string_view()))});
   }
   return all;

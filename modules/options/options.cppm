@@ -43,6 +43,12 @@ struct option_problem {
 // "$.sink.prot: found 514; expected one of "address" or "port" (did you mean "port"?)"; "$.path: missing; expected ..."
 std::string to_string(const option_problem& problem);
 
+// A value as messages show it: JSON, cut to 64 bytes, always UTF-8. Any thread.
+std::string shown_value(const option& value);
+
+// Where the member `name` of what is at `path` is: "$.sink.port"; $.sink["a b"] where the name is no plain word. Any thread.
+std::string member_path(std::string_view path, std::string_view name);
+
 // The one of `known` that `name` is a likely mistake for (Damerau-Levenshtein distance of at most a third of its length), or
 // nothing. Any thread.
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string_view> known);

@@ -23,6 +23,10 @@ bool is_plugin_file(std::string_view name) {
   return name.size() > prefix.size() + suffix.size() && name.starts_with(prefix) && name.ends_with(suffix);
 }
 
+bool is_no_directory(io::file_kind kind) {
+  return kind != io::file_kind::directory && kind != io::file_kind::symlink;  // a link may lead to one
+}
+
 std::string joined(const std::string& directory, std::string_view name) {
   return directory + (directory.ends_with('/') ? "" : "/") + std::string(name);
 }
@@ -58,6 +62,10 @@ std::vector<found_plugin> plugin_registry::list() const {
     if (!names) {
       found.push_back({directory, std::move(names.error())});
       continue;
+    }
+    if (const auto there = io::status_at(directory); names->empty() && there && *there && is_no_directory((*there)->kind)) {
+      found.push_back({directory, error{errc::plugin_refused, 0,
+                                        "cannot look for plugins in '" + directory + "': Not a directory; expected one"}});
     }
     std::sort(names->begin(), names->end());
     for (const std::string& name : *names) {

@@ -99,6 +99,60 @@ TEST(config, takes_no_name_twice_at_any_depth) {
   EXPECT_NE(said.find("$.sink.type: found \"y\"; expected each name once"), std::string::npos) << said;
 }
 
+TEST(config, shows_names_and_values_shortened_and_escaped_wherever_they_stand) {
+  const std::string large(100'000, 'v');
+  for (const std::string& text :
+       {R"({"path": "a", "path": ")" + large + "\"}", R"({"path": "a", "plugin_directories": [{"k": ")" + large + "\"}]}",
+        R"({"path": "a", ")" + large + "\": 1}", R"({"sink": {"type": "x", ")" + large + R"(": {"b": 1, "b": 2}}})"}) {
+    const std::string said = problems_of(text);
+    EXPECT_NE(said, "");
+    EXPECT_LT(said.size(), 500U) << said.substr(0, 500);
+  }
+  const std::string forged = problems_of(R"({"path": "a", "sink": {"type": "x", "a\nb": {"c: d": 1, "c: d": "\u001b[2J"}}})");
+  EXPECT_EQ(
+      forged,
+      R"($.sink["a\u000ab"]["c: d"]: found "\u001b[2J"; expected each name once: this one stands twice in $.sink["a\u000ab"])"
+      "\n");
+}
+
+// What a file of 1 MiB can ask for at most.
+TEST(config, is_judged_with_bounded_effort) {
+  std::string names;
+  for (int i = 0; i < 4000; ++i) names += (i == 0 ? "\"" : ",\"") + std::string("n") + std::to_string(i) + "\":0";
+  std::string objects;
+  for (int i = 0; i < 20; ++i) objects += std::string(i == 0 ? "" : ",") + "{" + names + "}";
+  EXPECT_EQ(problems_of(R"({"sink": {"type": "x", "list": [)" + objects + "]}}"), "");
+
+  std::string deep = "{\"type\": \"x\"";
+  std::string ends = "}";
+  for (int i = 0; i < 28; ++i) {
+    deep += ",\"" + std::string(20'000, 'd') + "\":{\"a\":0";
+    ends += "}";
+  }
+  for (int i = 0; i < 4000; ++i) deep += ",\"a\":0";
+  const auto problems = annals::check_config("{\"sink\":" + deep + ends + "}", "").problems;
+  EXPECT_EQ(problems.size(), 1000U);
+  EXPECT_LT(to_string(problems.back()).size(), 10'000U);
+}
+
+TEST(config, takes_no_option_whose_name_a_plugin_could_not_see_the_end_of) {
+  EXPECT_EQ(problems_of(R"({"sink": {"type": "x", "a\u0000b": 1}})"),
+            "$.sink[\"a\\u0000b\"]: found 1; expected a name without NUL\n");
+}
+
+TEST(config, is_relative_to_where_the_file_really_is) {
+  const temp_directory directory;
+  std::filesystem::create_directories(directory / "real/inner");
+  std::filesystem::create_directory_symlink(directory / "real/inner", directory / "link");
+  support::write_file(directory / "real/annals.json", R"({"path": "audit.jsonl", "plugin_directories": ["plugins"]})");
+  for (const char* const way : {"real/annals.json", "link/../annals.json", "real/inner/../annals.json"}) {
+    const auto read = annals::read_config(directory / way);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->path, directory / "real/audit.jsonl") << way;
+    EXPECT_EQ(read->plugin_directories.at(0), directory / "real/plugins") << way;
+  }
+}
+
 TEST(config, needs_a_type_that_can_be_one) {
   EXPECT_EQ(problems_of(R"({"path": "a", "sink": {}})"),
             "$.sink.type: missing; expected \"file\", the name of a plugin or its absolute path\n");

@@ -5,8 +5,10 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 import annals;
 
@@ -15,6 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using annals::option;
 using annals::option_kind;
+__extension__ using wide = unsigned __int128;
 
 // --- units --------------------------------------------------------------------------------------------------------------
 
@@ -132,8 +135,91 @@ TEST(option_reader, shows_values_so_that_they_cannot_pass_for_its_own_words) {
       {"a\nb", option_kind::text, std::string("x\"\\\x1b[2J\n\0\xff", 10) + std::string(100, 'y')}};
   annals::option_reader reader(given, "$");
   const std::string said = problems_of(reader);
-  EXPECT_EQ(said.find("$.a\\u000ab: found \"x\\\"\\\\\\u001b[2J\\u000a\\u0000\xef\xbf\xbdyyy"), 0U) << said;
+  EXPECT_EQ(said.find("$[\"a\\u000ab\"]: found \"x\\\"\\\\\\u001b[2J\\u000a\\u0000\xef\xbf\xbdyyy"), 0U) << said;
   EXPECT_NE(said.find("...\"; expected no options\n"), std::string::npos) << said;
+}
+
+TEST(shown_value, is_utf8_whatever_the_value_holds) {
+  const auto shown = [](std::string text) { return annals::shown_value({"x", option_kind::text, std::move(text)}); };
+  const std::string bad = "\xef\xbf\xbd";
+  EXPECT_EQ(shown("\xc3\xbc \xe2\x82\xac \xf0\x9f\x8e\x89"), "\"\xc3\xbc \xe2\x82\xac \xf0\x9f\x8e\x89\"");
+  EXPECT_EQ(shown("\xc0\x80"), '"' + bad + bad + '"') << "overlong";
+  EXPECT_EQ(shown("\xe0\x80\x80"), '"' + bad + bad + bad + '"') << "overlong";
+  EXPECT_EQ(shown("\xed\xa0\x80"), '"' + bad + bad + bad + '"') << "a surrogate";
+  EXPECT_EQ(shown("\xf4\x90\x80\x80"), '"' + bad + bad + bad + bad + '"') << "beyond U+10FFFF";
+  EXPECT_EQ(shown("\xf0\x9f\x8e"), '"' + bad + bad + bad + '"') << "cut short";
+  for (std::size_t before = 60; before <= 66; ++before) {
+    const std::string text = std::string(before, 'y') + "\xf0\x9f\x8e\x89";
+    const std::string said = shown(text + std::string(100, 'z'));
+    EXPECT_EQ(said.find(bad), std::string::npos) << "cut within a character: " << said;
+    EXPECT_TRUE(said.ends_with("...\"")) << said;
+  }
+  EXPECT_EQ(shown(std::string(100, '\x80')), "\"...\"");
+  EXPECT_EQ(annals::shown_value({"x", option_kind::array, "[1,\"a\"]"}), "[1,\"a\"]");
+}
+
+TEST(member_path, is_a_jsonpath_that_a_name_cannot_break_out_of) {
+  EXPECT_EQ(annals::member_path("$", "path"), "$.path");
+  EXPECT_EQ(annals::member_path("$.sink", "max_9"), "$.sink.max_9");
+  EXPECT_EQ(annals::member_path("$", "$schema"), "$.$schema");
+  EXPECT_EQ(annals::member_path("$", "max-bytes"), "$[\"max-bytes\"]");
+  EXPECT_EQ(annals::member_path("$", ""), "$[\"\"]");
+  EXPECT_EQ(annals::member_path("$", "9"), "$[\"9\"]");
+  EXPECT_EQ(annals::member_path("$", "a: found 5; expected \""), "$[\"a: found 5; expected \\\"\"]");
+  EXPECT_EQ(annals::member_path("$", std::string("a\0\n", 3)), "$[\"a\\u0000\\u000a\"]");
+  EXPECT_LT(annals::member_path("$", std::string(1'000'000, 'x')).size(), 100U);
+}
+
+// Whatever is read can be written out again, and is the same; and no byte string whatever makes trouble.
+TEST(sizes_and_durations, agree_with_a_plain_reading_of_random_texts) {
+  std::mt19937_64 random(std::random_device{}());
+  const auto below = [&random](std::uint64_t end) { return random() % end; };
+  constexpr std::array<std::string_view, 9> units = {"", "B", "KB", "MB", "GB", "KiB", "MiB", "GiB", "TiB"};
+  constexpr std::array<wide, 9> factors = {1,          1,          1'000,      1'000'000, 1'000'000'000,
+                                           1ULL << 10, 1ULL << 20, 1ULL << 30, 1ULL << 40};
+  for (int i = 0; i < 20'000; ++i) {
+    const std::uint64_t count = random() >> below(64);
+    const std::size_t unit = below(units.size());
+    const std::string text = std::to_string(count) + std::string(units[unit]);
+    const wide expected = count * factors[unit];
+    const auto got = annals::parse_size(text);
+    ASSERT_EQ(got.has_value(), expected <= UINT64_MAX) << text;
+    if (got) {
+      ASSERT_EQ(*got, static_cast<std::uint64_t>(expected)) << text;
+    }
+  }
+  constexpr std::array<std::pair<std::string_view, wide>, 8> parts = {{{"y", 31'536'000'000'000},
+                                                                       {"w", 604'800'000'000},
+                                                                       {"d", 86'400'000'000},
+                                                                       {"h", 3'600'000'000},
+                                                                       {"m", 60'000'000},
+                                                                       {"s", 1'000'000},
+                                                                       {"ms", 1'000},
+                                                                       {"us", 1}}};
+  for (int i = 0; i < 20'000; ++i) {
+    std::string text;
+    wide expected = 0;
+    for (const auto& [name, factor] : parts) {
+      if (below(3) != 0) continue;
+      const std::uint64_t count = random() >> (16 + below(48));
+      text += std::to_string(count) + std::string(name);
+      expected += count * factor;
+    }
+    const auto got = annals::parse_duration(text);
+    ASSERT_EQ(got.has_value(), !text.empty() && expected <= INT64_MAX) << text;
+    if (got) {
+      ASSERT_EQ(got->count(), static_cast<std::int64_t>(expected)) << text;
+    }
+  }
+  for (int i = 0; i < 20'000; ++i) {
+    static constexpr char characters[] = "0123456789KMGTiByhwdmsu -+.\0\xff";
+    constexpr std::string_view bytes(characters, sizeof characters - 1);
+    std::string text;
+    for (std::uint64_t left = below(12); left > 0; --left) text += bytes[below(bytes.size())];
+    for (const bool read : {annals::parse_size(text).has_value(), annals::parse_duration(text).has_value()}) {
+      ASSERT_TRUE(!read || text.find_first_of(" -+.\xff") == std::string::npos) << text;
+    }
+  }
 }
 
 TEST(option_reader, takes_integers_only_where_they_are_whole_and_fit) {
