@@ -19,6 +19,7 @@ namespace cli {
 namespace {
 
 constexpr std::string_view name_in_template = "mysink";
+constexpr std::string_view built_in_sink = "file";
 constexpr std::size_t name_bytes_max = 31;
 
 bool is_name(const std::string& name) {
@@ -51,6 +52,11 @@ int run_plugin_new(const plugin_new_arguments& arguments) {
   if (!is_name(arguments.name)) {
     complain("\"" + arguments.name +
              "\" is no name for a plugin; expected up to 31 of a-z, 0-9 and _, beginning with a letter");
+    return usage;
+  }
+  if (arguments.name == built_in_sink) {
+    complain("a plugin called \"" + arguments.name +
+             "\" would never be loaded: that is the sink of annals itself; expected another name");
     return usage;
   }
   const std::string directory = arguments.directory.empty() ? "annals_" + arguments.name : arguments.directory;

@@ -29,7 +29,7 @@ find annals_ledger_2 -type f -exec cksum {} + | sort >"$work/before"
 if "$annals" plugin new ledger_2 --language "$language" 2>"$work/refused"; then die "a second one was written over the first"; fi
 grep -q "it is there already" "$work/refused" || die "expected it to say why: $(cat "$work/refused")"
 find annals_ledger_2 -type f -exec cksum {} + | sort | cmp - "$work/before"
-for name in '' Ledger 2ledger _ledger led-ger ../ledger abcdefghijklmnopqrstuvwxyz012345; do
+for name in '' file Ledger 2ledger _ledger led-ger ../ledger abcdefghijklmnopqrstuvwxyz012345; do
   status=0
   "$annals" plugin new "$name" 2>"$work/refused" || status=$?
   [ "$status" -eq 2 ] || die "expected the name '$name' to be refused with status 2, not $status"
@@ -40,6 +40,9 @@ done
 grep -q "^annals_DIR:PATH=$prefix/" build/CMakeCache.txt || die "not the annals of $prefix was found"
 grep -q "^ANNALS_COMMAND:FILEPATH=$annals$" build/CMakeCache.txt || die "not the command of $prefix was found"
 "$cmake" --build build --parallel 1
+if [ "$language" = cpp ]; then
+  [ "$(grep -Eo -- '-std=[a-z0-9+]+' build/build.ninja | sort -u | wc -l)" -eq 1 ] || die "expected one dialect in build.ninja"
+fi
 "${cmake%cmake}ctest" --test-dir build --output-on-failure --no-tests=error
 "$here/../plugins/exports.sh" build/annals_ledger_2.so
 
