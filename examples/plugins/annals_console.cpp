@@ -37,7 +37,8 @@ class console_sink final : public annals::sink {
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote < 0) {
         const int cause = errno;
-        throw annals::sink_error({annals::errc::io, cause, std::string("cannot write to the console: ") + std::strerror(cause)});
+        throw annals::sink_error(
+            {annals::errc::io, cause, std::string("cannot write to the console: ") + std::strerror(cause)});
       }
       rest.remove_prefix(static_cast<std::size_t>(wrote));
       bytes_ += static_cast<std::uint64_t>(wrote);

@@ -72,7 +72,9 @@ static annals_status position(annals_sink* sink, annals_position* where) {
   return ANNALS_OK;
 }
 
-static void destroy(annals_sink* sink) { free(sink); }
+static void destroy(annals_sink* sink) {
+  free(sink);
+}
 
 static annals_status last_error(annals_sink* sink, annals_error* error) {
   const struct failure* failed = sink != NULL ? &sink->failed : &creation;

@@ -33,8 +33,8 @@ class connection {
   // Hands `bytes` to the kernel (datagrams: as one; streams: frames, whole), within the timeout. Throws send_failure; then a
   // stream is closed, so nothing can be glued to what got through.
   //
-  // A failure that took the time t, 10 ms or more, is followed by a pause of ten times t, up to pause_max, in which sends fail at
-  // once: so a dead receiver takes little of the time of those who log.
+  // A failure that took the time t, 10 ms or more, is followed by a pause of ten times t, up to pause_max, in which sends fail
+  // at once: so a dead receiver takes little of the time of those who log.
   void send(std::string_view bytes);
 
   // Lets go of the socket, and of the pause.
