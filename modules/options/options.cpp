@@ -98,8 +98,21 @@ std::size_t character_bytes(std::string_view text) {
   return overlong || beyond ? 0 : size;
 }
 
-bool is_control(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+// The number of a character of up to three bytes; 0x10000 for others, none of which is unsafe.
+unsigned number_of(std::string_view character) {
+  const auto bits = [character](std::size_t i) { return static_cast<unsigned char>(character[i]) & 0x3fU; };
+  switch (character.size()) {
+    case 1: return static_cast<unsigned char>(character[0]);
+    case 2: return (static_cast<unsigned char>(character[0]) & 0x1fU) << 6 | bits(1);
+    case 3: return (static_cast<unsigned char>(character[0]) & 0x0fU) << 12 | bits(1) << 6 | bits(2);
+    default: return 0x10000;
+  }
+}
+
+// Control characters, and those that end lines or turn the order of the text around.
+bool is_unsafe(unsigned c) {
+  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+         (c >= 0x2066 && c <= 0x2069);
 }
 
 // The beginning of `text` as JSON has it: what it holds can neither break a message's line nor pass for the message's own
@@ -116,10 +129,12 @@ std::string shown(std::string_view text, bool quoted) {
   while (!text.empty()) {
     const char c = text.front();
     const std::size_t bytes = character_bytes(text);
+    const unsigned number = number_of(text.substr(0, bytes == 0 ? 1 : bytes));
     if (bytes == 0) {
       out += "\xef\xbf\xbd";  // U+FFFD
-    } else if (is_control(c)) {
-      out.append("\\u00").append(1, digits[static_cast<unsigned char>(c) >> 4]).append(1, digits[c & 15]);
+    } else if (is_unsafe(number)) {
+      out += "\\u";
+      for (int shift = 12; shift >= 0; shift -= 4) out += digits[number >> shift & 15U];
     } else {
       if (quoted && (c == '"' || c == '\\')) out += '\\';
       out += text.substr(0, bytes);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <iterator>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -133,6 +136,38 @@ TEST(config, is_judged_with_bounded_effort) {
   const auto problems = annals::check_config("{\"sink\":" + deep + ends + "}", "").problems;
   EXPECT_EQ(problems.size(), 1000U);
   EXPECT_LT(to_string(problems.back()).size(), 10'000U);
+}
+
+// Each problem is one line without control characters, whatever the file holds.
+TEST(config, of_random_bytes_is_judged_like_any_other) {
+  std::mt19937_64 random(std::random_device{}());
+  const std::string good = R"({"$schema": "s", "path": "/var/log/\u00fc.jsonl", "enabled": false, "timestamps": "seconds",
+    "max_line_bytes": "64KiB", "file_mode": "0640", "plugin_directories": ["/opt/a", "b"],
+    "sink": {"type": "syslog", "port": 514, "ratio": -0.5e3, "none": null, "list": [1, "a\n", {"k": []}]}})";
+  constexpr std::string_view inserted[] = {"\"", "\\",      "{",       "}",    "[",        "]",     ",",
+                                           ":",  "\\u0000", "\\ud800", "\xff", "\xc2\x9b", "1e999", "\n"};
+  unsigned refused = 0;
+  for (int round = 0; round < 4000; ++round) {
+    std::string text = good;
+    for (std::uint64_t left = 1 + random() % 4; left > 0; --left) {
+      const std::size_t at = random() % text.size();
+      switch (random() % 4) {
+        case 0: text[at] = static_cast<char>(random()); break;
+        case 1: text.erase(at, 1 + random() % 8); break;
+        case 2: text.insert(at, inserted[random() % std::size(inserted)]); break;
+        default: text.insert(at, text.substr(random() % text.size(), random() % 30)); break;
+      }
+    }
+    (void)annals::parse_options(text);
+    const auto problems = annals::check_config(text, "/etc/x").problems;
+    refused += problems.empty() ? 0 : 1;
+    for (const annals::option_problem& one : problems) {
+      const std::string said = to_string(one);
+      for (const char c : said) ASSERT_TRUE(static_cast<unsigned char>(c) >= ' ' && c != 0x7f) << said << " of " << text;
+      ASSERT_FALSE(one.path.empty() || one.expected.empty()) << said;
+    }
+  }
+  EXPECT_GT(refused, 1000U);
 }
 
 TEST(config, takes_no_option_whose_name_a_plugin_could_not_see_the_end_of) {
