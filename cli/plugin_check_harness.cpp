@@ -111,7 +111,8 @@ bool plugin_trial::judge(annals_status status, const char* function, annals_sink
   reason_ = last_error(sink);
   if (reason_.empty()) fail_case(std::string(function) + " failed, and last_error has no message; expected one that says why");
   // Of create there may be several lines: one for each option that is wrong.
-  if (sink != nullptr && reason_.find('\n') != std::string::npos) fail_case("the message of last_error has more than one line: " + reason_);
+  if (sink != nullptr && reason_.find('\n') != std::string::npos)
+    fail_case("the message of last_error has more than one line: " + reason_);
   return false;
 }
 
