@@ -25,7 +25,8 @@ class AnnalsConan(ConanFile):
 
     def export_sources(self):
         root = os.path.join(self.recipe_folder, "..")
-        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "modules/*", "sinks/*", "plugins/*", "docs/annals.schema.json"):
+        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "modules/*", "sinks/*", "plugins/*",
+                        "cli/display.*", "cli/pretty.*", "docs/annals.schema.json"):
             copy(self, pattern, src=root, dst=self.export_sources_folder)
 
     def layout(self):
