@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Paired measurements: two subjects in turn (A B A B ...), the ratio pair by pair, so that both meet the same noise."""
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -8,6 +9,21 @@ from statistics import median
 
 class Failed(Exception):
     """A benchmark did something other than what it was asked for."""
+
+
+def run(command: list, **options) -> str:
+    """What a command printed."""
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    if done.returncode != 0:
+        raise Failed(f"{' '.join(map(str, command))} ended with exit code {done.returncode}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def timed(command: list, **options) -> tuple[float, str]:
+    """How many nanoseconds a command took, and what it printed."""
+    start = time.perf_counter_ns()
+    printed = run(command, **options)
+    return time.perf_counter_ns() - start, printed
 
 
 def spread(values) -> dict:
@@ -36,7 +52,7 @@ class Program:
     """A process that runs subjects on request; see serve.h."""
 
     def __init__(self, *command: str | Path) -> None:
-        self._name = str(command[-1])
+        self._name = " ".join(map(str, command))
         self._process = subprocess.Popen(
             [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
@@ -51,16 +67,25 @@ class Program:
             pass
         self._process.wait()
 
+    def request(self, line: str) -> None:
+        try:
+            self._process.stdin.write(line + "\n")
+        except BrokenPipeError:  # answer() says so
+            pass
+
+    def answer(self) -> str:
+        line = self._process.stdout.readline()
+        if not line:
+            raise Failed(f"{self._name} ended early (exit code {self._process.wait()})")
+        return line
+
+    def ask(self, line: str) -> str:
+        self.request(line)
+        return self.answer()
+
     def nanoseconds(self, subject: str, calls: int, path: Path) -> float:
         """How long one of `calls` calls took, in the process's own measure."""
-        try:
-            self._process.stdin.write(f"{subject} {calls} {path}\n")
-            answer = self._process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        if not answer:
-            raise Failed(f"{self._name} {subject} ended early (exit code {self._process.wait()})")
-        return int(answer) / calls
+        return int(self.ask(f"{subject} {calls} {path}")) / calls
 
 
 def interleave(ours, peer, *, calls: int, rounds: int) -> Pairs:

@@ -2,7 +2,7 @@
 """Runs the benchmarks: prints one table, writes all numbers as JSON.
 
 A goal that is missed is printed; the exit code is 0. It is 1 when something failed or when the lines in a file are not the
-events that were logged, 2 on wrong usage.
+events that were logged, 2 on wrong usage. What is absent is said, and is no failure.
 """
 import sys
 
@@ -17,7 +17,11 @@ import shutil
 from pathlib import Path
 
 import rows as rows_of_table
-from table import print_table
+from row import Bench, Row
+from rows_queues import table_of_loads
+from table import print_absent, print_loads, print_table
+
+MIB = 1024**2
 
 FILE_SYSTEMS_IN_MEMORY = {"tmpfs", "ramfs"}
 
@@ -33,7 +37,7 @@ def cpu_model() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def machine(bench: rows_of_table.Bench) -> dict:
+def machine(bench: Bench) -> dict:
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -43,6 +47,7 @@ def machine(bench: rows_of_table.Bench) -> dict:
         "compiler": bench.toolchain["compiler_id"],
         "build_type": bench.toolchain["build_type"],
         "spdlog": bench.toolchain["spdlog"],
+        "queue_mib": bench.queue_bytes // MIB,
         "python": platform.python_version(),
     }
 
@@ -53,6 +58,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--binaries", type=Path, required=True, help="where the benchmark programs were built")
     parser.add_argument("--annals", type=Path, required=True, help="the prefix annals was installed into")
     parser.add_argument("--output", type=Path, required=True, help="the JSON file; logs are written in a directory beside it")
+    parser.add_argument("--queue", type=int, default=16, metavar="MIB", help="bytes of every queue that is loaded, in MiB (16)")
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows to measure: " + ", ".join(known) + " (all of them)")
     given = parser.parse_args()
     for name in given.names:
@@ -67,7 +73,7 @@ def progress(name: str) -> None:
         print(f"measuring {name}", file=sys.stderr)
 
 
-def as_json(row: rows_of_table.Row) -> dict:
+def as_json(row: Row) -> dict:
     return {**dataclasses.asdict(row), "reached": row.reached}
 
 
@@ -76,7 +82,8 @@ def main() -> int:
     files = (given.output.parent / "bench-files").resolve()
     shutil.rmtree(files, ignore_errors=True)
     files.mkdir(parents=True)
-    bench = rows_of_table.Bench(given.binaries.resolve(), given.annals.resolve(), files)
+    peers = (given.output.parent / "bench-peers").resolve()
+    bench = Bench(given.binaries.resolve(), given.annals.resolve(), files, peers, given.queue * MIB)
     try:
         about = machine(bench)
         if about["file_system"] in FILE_SYSTEMS_IN_MEMORY:
@@ -85,12 +92,18 @@ def main() -> int:
         measured = rows_of_table.measure(bench, given.names, progress)
     finally:
         shutil.rmtree(files, ignore_errors=True)
-    given.output.write_text(json.dumps({"machine": about, "rows": list(map(as_json, measured))}, indent=2) + "\n")
+    loads = bench.shared["loads"]
+    table = table_of_loads(bench)
+    written = {"machine": about, "rows": list(map(as_json, measured)), "loads": table, "absent": loads.absent}
+    given.output.write_text(json.dumps(written, indent=2) + "\n")
     print_table(measured)
+    print_loads(table)
     print("median (min..max); counted: lines in the files, as many as events were logged; " + ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in about.items()))
-    failed = [row for row in measured if row.failure]
-    for row in failed:
-        print(f"bench: {row.name} failed: {row.failure}", file=sys.stderr)
+    print_absent({**loads.absent, **{row.name: row.absent for row in measured if row.absent}})
+    failed = {row.name: row.failure for row in measured if row.failure}
+    failed.update({f"{name} ({load})": cause for (load, name), cause in loads.failures.items()})
+    for name, cause in failed.items():
+        print(f"bench: {name} failed: {cause}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -14,7 +14,7 @@ int main() {
                           return [path](std::size_t count) {
                             for (std::size_t i = 0; i < count; ++i) {
                               const auto events = annals::tail_log(path, wanted);
-                              if (events.size() != wanted || events.back().action != "denied") {
+                              if (events.size() != wanted || events.back().action.empty()) {
                                 throw std::runtime_error("tail_log did not return the last 50 events of " + path);
                               }
                             }

@@ -29,13 +29,36 @@ struct log_arguments {
   bool json_lines = false;
 };
 
-enum class output_form : std::uint8_t { automatic, pretty, json };
+enum class output_form : std::uint8_t { automatic, pretty, json, csv, count };
 
 struct tail_arguments {
   std::string file;
   std::int64_t count = 50;
   bool follow = false;
   output_form output = output_form::automatic;
+};
+
+struct archive_arguments {
+  std::string file;
+  std::optional<int> level;     // nothing: the archiver's own default
+  std::string plugin = "zstd";  // its name, or an absolute path
+};
+
+struct cat_arguments {
+  std::vector<std::string> files;
+};
+
+struct query_arguments {
+  std::vector<std::string> files;
+  std::string since;  // as parse_human_time reads it; empty: not given
+  std::string until;
+  bool local = false;                    // times without an offset are of the local zone, not UTC
+  std::optional<std::string> container;  // with a `*` at the end: what begins so
+  std::optional<std::string> action;
+  std::optional<std::string> dest;
+  std::string contains;
+  output_form output = output_form::automatic;
+  unsigned threads = 1;
 };
 
 struct config_check_arguments {
@@ -67,8 +90,11 @@ struct plugin_new_arguments {
 
 int run_config_check(const config_check_arguments& arguments);
 int run_plugins(const plugins_arguments& arguments);
-int run_plugin_check(const plugin_check_arguments& arguments);
+int run_plugin_check(const plugin_check_arguments& given);
 int run_plugin_new(const plugin_new_arguments& arguments);
+int run_archive(const archive_arguments& arguments);
+int run_cat(const cat_arguments& arguments);
+int run_query(const query_arguments& arguments);
 int run_log(const log_arguments& arguments);
 int run_tail(const tail_arguments& arguments);
 

@@ -30,7 +30,10 @@ const char* name_of(annals::precision digits) {
 }  // namespace
 
 int run_config_check(const config_check_arguments& arguments) try {
-  const annals::logger_config config = annals::read_config(arguments.file).value();
+  const auto read = annals::read_config(arguments.file);
+  if (!read && arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // tells of the sink's options, too
+  if (!read) throw annals::failure(read.error());
+  const annals::logger_config& config = *read;
   std::string sink = config.sink_type;
   if (sink != "file") {
     const annals::plugin_registry plugins(config.plugin_directories);
@@ -42,9 +45,20 @@ int run_config_check(const config_check_arguments& arguments) try {
     }
     sink = info->name + " " + info->version + ", " + info->path;
   }
+  std::string archiver = "none";
+  if (!config.archiver_type.empty()) {
+    if (arguments.load && sink == "file") (void)annals::audit_logger::from_config(arguments.file);
+    const auto info = annals::plugin_registry(config.plugin_directories).examine(config.archiver_type);
+    if (!info) {
+      complain_lines("cannot use the configuration '" + arguments.file + "': $.archive: " + info.error().message);
+      return exit_code_of(info.error());
+    }
+    archiver = info->name + " " + info->version + ", " + info->path;
+  }
   std::printf("%s: good\n", visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);
   tell("sink", sink);
+  tell("archive", archiver);
   tell("delivery", "direct");
   tell("enabled", config.enabled ? "yes" : "no");
   tell("timestamps", name_of(config.timestamps));
@@ -52,7 +66,9 @@ int run_config_check(const config_check_arguments& arguments) try {
   char mode[16];
   std::snprintf(mode, sizeof mode, "%04o", config.file_mode);
   tell("file_mode", mode);
-  if (sink != "file" && !arguments.load) tell("not checked", "the sink's own options (--no-load)");
+  if ((sink != "file" || archiver != "none") && !arguments.load) {
+    tell("not checked", "the plugins' own options (--no-load)");
+  }
   return std::fflush(stdout) == 0 ? ok : io_error;
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // annals log: one event from the command line, or many from standard input.
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -54,11 +55,6 @@ bool is_io(const annals::error& cause) {
     case annals::errc::sink_failed: return true;
     default: return false;
   }
-}
-
-// Receipts tell of failures; only what no receipt tells is printed from here.
-void on_notice(const annals::error& what) {
-  if (what.code == annals::errc::torn_tail || what.code == annals::errc::replaced) complain(what.message);
 }
 
 int log_one(annals::audit_logger& log, const log_arguments& arguments) {
@@ -135,9 +131,20 @@ class json_lines_import {
 }  // namespace
 
 int run_log(const log_arguments& arguments) try {
-  annals::audit_logger log = arguments.config.empty() ? annals::audit_logger({.path = arguments.file, .on_error = on_notice})
-                                                      : annals::audit_logger::from_config(arguments.config, on_notice);
-  return arguments.json_lines ? json_lines_import(log).run() : log_one(log, arguments);
+  std::atomic<bool> left = false;  // in a ring, when the logger has ended
+  // Receipts tell of failures; only what no receipt tells is printed from here.
+  const auto on_error = [&left](const annals::error& what) {
+    using annals::errc;
+    if (what.code == errc::events_left) left = true;
+    if (what.code == errc::events_left || what.code == errc::torn_tail || what.code == errc::replaced) complain(what.message);
+  };
+  int code = ok;
+  {
+    annals::audit_logger log = arguments.config.empty() ? annals::audit_logger({.path = arguments.file, .on_error = on_error})
+                                                        : annals::audit_logger::from_config(arguments.config, on_error);
+    code = arguments.json_lines ? json_lines_import(log).run() : log_one(log, arguments);
+  }
+  return code == ok && left ? io_error : code;
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());
   return is_io(failed.cause()) ? io_error : refused;

@@ -13,9 +13,12 @@
 #include <string>
 #include <utility>
 
+#include "archive_options.h"
 #include "commands.h"
 #include "display.h"
+#include "maintenance_options.h"
 #include "plugin_options.h"
+#include "reading_options.h"
 
 namespace {
 
@@ -110,6 +113,9 @@ int main(int argc, char** argv) try {
   app.footer("`annals COMMAND --help` tells more. Example:\n  annals log audit.jsonl web denied --dest 203.0.113.7:443");
   add_log(app, log);
   add_tail(app, tail);
+  const cli::selected archive = cli::add_archive_command(app);
+  const cli::selected maintained = cli::add_maintenance_commands(app);
+  const cli::selected reading = cli::add_reading_commands(app);
   const cli::selected chosen = cli::add_plugin_commands(app);
   try {
     app.parse(argc, argv);
@@ -124,6 +130,9 @@ int main(int argc, char** argv) try {
   }
   if (app.got_subcommand("log")) return cli::run_log(log);
   if (app.got_subcommand("tail")) return cli::run_tail(tail);
+  if (app.got_subcommand("archive")) return archive();
+  if (cli::is_maintenance(app)) return maintained();
+  if (app.got_subcommand("cat") || app.got_subcommand("query")) return reading();
   return chosen();
 } catch (const std::exception& e) {
   cli::complain(e.what());

@@ -67,6 +67,10 @@ class plugin_trial {
   std::string last_error(annals_sink* sink);
   std::string reason() const { return reason_; }  // of the last call that returned ANNALS_FAILED
 
+  // The case uses an archiver, which writes nothing: see check::is_archiver.
+  bool archives() const { return archives_; }
+  void set_archives(bool archives) { archives_ = archives; }
+
   // Where the lines can be read; empty: nowhere that we know.
   const std::string& destination() const { return destination_; }
   bool is_visible() const { return !destination_.empty(); }
@@ -105,6 +109,7 @@ class plugin_trial {
   const annals_plugin_descriptor* descriptor_ = nullptr;
   annals_functions functions_ = {};
   std::uint64_t sequence_ = 1;
+  bool archives_ = false;
   std::string reason_;
 };
 

@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <optional>
 #include <set>
 #include <span>
@@ -32,6 +33,34 @@ string lines(std::uint64_t first, std::uint64_t count) {
   string text;
   for (std::uint64_t i = first; i < first + count; ++i) text += trial_line(i);
   return text;
+}
+
+bool is_archiver(plugin_trial& trial) {
+  if (!trial.has(ANNALS_CAN_ARCHIVE) || trial.has(ANNALS_WRITES_LOG) || trial.is_visible()) return false;
+  annals_sink* const sink = trial.make();
+  const bool writes = trial.try_write(sink, trial_line(0), 1);
+  trial.destroy(sink);
+  return !writes;
+}
+
+void need_writer(plugin_trial& trial) {
+  if (!is_archiver(trial)) return;
+  throw case_ended{verdict::not_applicable,
+                   "it is an archiver: write refuses (\"" + trial.reason() + "\"). What it does is tried by the case archive"};
+}
+
+string make_segment(const plugin_trial& trial, std::uint64_t number, std::uint64_t count) {
+  string digits = std::to_string(number);
+  digits.insert(0, digits.size() < 6 ? 6 - digits.size() : 0, '0');
+  const string path = trial.directory() + "/audit-" + digits + "-20260101T000000Z.jsonl";
+  std::ofstream(path, std::ios::binary) << lines(0, count);
+  return path;
+}
+
+void use(plugin_trial& trial, annals_sink* sink, std::uint64_t i) {
+  if (!trial.archives()) return trial.write(sink, trial_line(i), 1);
+  const string path = make_segment(trial, i + 1, 20);
+  if (!trial.try_archive(sink, path, i + 1)) fail_case("archive of a good segment failed: " + trial.reason());
 }
 
 std::set<string> names_in(const string& directory) {
@@ -78,7 +107,9 @@ constexpr std::array<check_case, 21> cases = {{
     {"threads", "a sink may be called by changing threads, four sinks by four at once", check::threads},
     {"failing_destination", "a full disk, no descriptors, a directory in the way: errors with reasons, then it goes on",
      check::failing_destination},
-    {"archive", "a closed segment is replaced; a missing one is an error", check::archive},
+    {"archive",
+     "a closed segment is replaced, also after a kill at any moment; nothing else is left; a missing one is an error",
+     check::archive},
 }};
 
 }  // namespace

@@ -27,6 +27,17 @@ void failing_destination(plugin_trial& trial);
 void archive(plugin_trial& trial);
 void status(plugin_trial& trial);
 
+// An archiver does not write: it has ANNALS_CAN_ARCHIVE, not ANNALS_WRITES_LOG, and refuses the first line. The cases that are
+// about lines end with need_writer, the others use what it does instead.
+bool is_archiver(plugin_trial& trial);
+void need_writer(plugin_trial& trial);
+
+// What a sink is for, once: writes the i-th line; an archiver archives the i-th segment. Ends the case where that fails.
+void use(plugin_trial& trial, annals_sink* sink, std::uint64_t i);
+
+// A segment of `count` lines in the directory of the case.
+std::string make_segment(const plugin_trial& trial, std::uint64_t number, std::uint64_t count);
+
 // Lines first ... first + count - 1.
 std::string lines(std::uint64_t first, std::uint64_t count);
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,16 +84,17 @@ void bad_options(plugin_trial& trial) {
 }
 
 void last_error(plugin_trial& trial) {
+  trial.set_archives(is_archiver(trial));
   annals_sink* const sink = trial.make();
   if (!trial.create_error().empty()) fail_case("last_error has a message for create, which succeeded");
-  trial.write(sink, lines(0, 1), 1);
+  use(trial, sink, 0);
   if (const string said = trial.last_error(sink); !said.empty()) {
-    fail_case("last_error has a message after a write that succeeded: " + said);
+    fail_case("last_error has a message after a call that succeeded: " + said);
   }
   std::vector<annals::option> wrong = trial.options();
   wrong.push_back({unknown_option, annals::option_kind::null, "null"});
   if (annals_sink* const made = trial.try_make(wrong)) trial.destroy(made);  // bad_options tells of that
-  trial.write(sink, lines(1, 1), 1);
+  use(trial, sink, 1);
   if (const string said = trial.last_error(sink); !said.empty()) {
     fail_case("a failed create is told of as the failure of another sink: " + said);
   }
@@ -227,8 +229,38 @@ class faults {
 
 }  // namespace
 
+namespace {
+
+string content_of(const string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// What an archiver does with a segment while its disk is full, and while no descriptor is left: an error, and the segment
+// stays.
+void failing_archives(plugin_trial& trial) {
+  annals_sink* const sink = trial.make();
+  const string path = make_segment(trial, 1, 5000);
+  const auto expect_kept = [&](__rlimit_resource limited, rlim_t limit, const char* fault) {
+    const bool archived = [&] {
+      const soft_limit exceeded(limited, limit);
+      return trial.try_archive(sink, path, 1);
+    }();
+    if (archived) fail_case(string("archive succeeded with ") + fault);
+    if (content_of(path) != lines(0, 5000))
+      fail_case(string("archive failed with ") + fault + ", and the segment is gone or changed");
+  };
+  expect_kept(RLIMIT_FSIZE, 100, "a full disk");
+  expect_kept(RLIMIT_NOFILE, 0, "no descriptor left");
+  if (!trial.try_archive(sink, path, 1)) fail_case("it does not go on after the fault is gone: " + trial.reason());
+  trial.destroy(sink);
+}
+
+}  // namespace
+
 void failing_destination(plugin_trial& trial) {
   ::signal(SIGXFSZ, SIG_IGN);  // as a host does that limits the size of its files
+  if (is_archiver(trial)) return failing_archives(trial);
   faults tried(trial);
   tried.disk_is_full();
   tried.no_descriptor_is_left();
@@ -241,6 +273,7 @@ void failing_destination(plugin_trial& trial) {
 
 // Each function of the table, in success and in failure: the trial judges what they return.
 void status(plugin_trial& trial) {
+  trial.set_archives(is_archiver(trial));
   std::vector<annals::option> wrong = trial.options();
   wrong.push_back({unknown_option, annals::option_kind::null, "null"});
   if (annals_sink* const made = trial.try_make(wrong)) trial.destroy(made);  // bad_options tells of that
@@ -248,7 +281,7 @@ void status(plugin_trial& trial) {
   (void)trial.position(sink);
   (void)trial.last_error(sink);
   for (std::uint64_t i = 0; i < 3; ++i) {
-    trial.write(sink, trial_line(i), 1);
+    use(trial, sink, i);
     (void)trial.last_error(sink);
     trial.sync(sink);
     (void)trial.position(sink);
@@ -259,19 +292,67 @@ void status(plugin_trial& trial) {
   trial.destroy(sink);
 }
 
+namespace {
+
+// The files that a segment has become, and what else begins with its name.
+std::set<string> left_of(const plugin_trial& trial, const string& path) {
+  const string name = std::filesystem::path(path).filename().string();
+  std::set<string> names = names_in(trial.directory());
+  std::erase_if(names, [&](const string& one) { return !one.starts_with(name); });
+  return names;
+}
+
+// Archives in a child that is killed after ever longer times, until one comes to its end. After each kill the segment is there
+// as it was, or something has taken its place; what is left is picked up by the next.
+void kill_at_any_moment(plugin_trial& trial) {
+  constexpr std::uint64_t count = 50'000;
+  const string expected = lines(0, count);
+  const string path = make_segment(trial, 3, count);
+  for (std::chrono::microseconds delay{0};; delay += delay / 4 + std::chrono::microseconds(200)) {
+    const pid_t child = ::fork();
+    if (child < 0) fail_case("the checker could not fork");
+    if (child == 0) {
+      annals_sink* const sink = trial.make();
+      const bool done = trial.try_archive(sink, path, 3);
+      trial.destroy(sink);
+      ::_exit(done ? 0 : 1);
+    }
+    std::this_thread::sleep_for(delay);  // as much of its work as is to be done before the kill
+    ::kill(child, SIGKILL);
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child) fail_case("the checker lost a child");
+    const bool is_there = std::filesystem::exists(path);
+    if (is_there && content_of(path) != expected) fail_case("after a kill the segment is changed");
+    if (!is_there && left_of(trial, path).empty())
+      fail_case("after a kill the segment is gone, and nothing has taken its place");
+    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) fail_case("after kills, archive of the same segment fails");
+    if (WIFEXITED(status) && is_there) fail_case("archive succeeded after kills, and the segment is still there");
+    if (!is_there) break;
+  }
+  if (const auto left = left_of(trial, path); left.size() != 1) {
+    fail_case("a segment that was archived after kills has left " + std::to_string(left.size()) +
+              " files; expected one: " + (left.empty() ? "none" : *left.begin() + " ... " + *left.rbegin()));
+  }
+}
+
+}  // namespace
+
 void archive(plugin_trial& trial) {
   if (!trial.has(ANNALS_CAN_ARCHIVE)) throw case_ended{verdict::not_applicable, "it has not the capability ANNALS_CAN_ARCHIVE"};
-  const string path = trial.directory() + "/audit-000001-20260101T000000Z.jsonl";
-  std::ofstream(path, std::ios::binary) << lines(0, 1000);
+  const string path = make_segment(trial, 1, 1000);
   annals_sink* const sink = trial.make();
+  const std::size_t before = names_in(trial.directory()).size();  // the segment's, and what else the plugin makes
   if (!trial.try_archive(sink, path, 1)) fail_case("archive of a good segment failed: " + trial.reason());
   if (std::filesystem::exists(path)) fail_case("archive succeeded, and the segment is still there");
-  if (names_in(trial.directory()).empty()) fail_case("archive removed the segment and left nothing in its place");
+  if (names_in(trial.directory()).size() < before) fail_case("archive removed the segment and left nothing in its place");
+  if (names_in(trial.directory()).size() != before)
+    fail_case("archive left more than one file; expected what the segment has become alone");
   (void)trial.try_archive(sink, path, 1);  // again: what it says is its own affair, as long as it says it well
   if (trial.try_archive(sink, trial.directory() + "/audit-000002-20260101T000000Z.jsonl", 2)) {
     fail_case("archive of a segment that never was succeeded");
   }
   trial.destroy(sink);
+  kill_at_any_moment(trial);
 }
 
 }  // namespace cli::check

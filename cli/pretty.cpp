@@ -30,7 +30,7 @@ std::string quoted(std::string_view shown) {
 
 // `text` so that it cannot be taken for more than one thing: in quotes where it holds what separates fields.
 std::string delimited(std::string_view text, std::string_view separators) {
-  const std::string shown = visible(text);
+  std::string shown = visible(text);
   if (!shown.empty() && shown.find_first_of('"') == std::string::npos && shown.find(separators) == std::string::npos &&
       shown.find('=') == std::string::npos) {
     return shown;

@@ -22,4 +22,5 @@ install(FILES ${PROJECT_SOURCE_DIR}/cmake/annalsConfig.cmake ${PROJECT_SOURCE_DI
   ${PROJECT_SOURCE_DIR}/cmake/annals_plugin.exports ${PROJECT_BINARY_DIR}/annalsConfigVersion.cmake
   DESTINATION ${annals_package_dir})
 install(FILES ${PROJECT_SOURCE_DIR}/docs/annals.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/annals)
+install(FILES ${PROJECT_SOURCE_DIR}/share/lnav/annals.json DESTINATION ${CMAKE_INSTALL_DATADIR}/annals/lnav)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/annals)

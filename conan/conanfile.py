@@ -25,7 +25,7 @@ class AnnalsConan(ConanFile):
 
     def export_sources(self):
         root = os.path.join(self.recipe_folder, "..")
-        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "modules/*", "sinks/*", "plugins/*",
+        for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "modules/*", "sinks/*", "plugins/*", "share/*",
                         "cli/display.*", "cli/pretty.*", "docs/annals.schema.json"):
             copy(self, pattern, src=root, dst=self.export_sources_folder)
 
@@ -39,6 +39,7 @@ class AnnalsConan(ConanFile):
     def requirements(self):
         # Not for consumers' code: the interfaces include the standard library only.
         self.requires("boost/[>=1.81 <2]", headers=False)
+        self.requires("zstd/[>=1.5 <2]", headers=False)
 
     def validate(self):
         check_min_cppstd(self, 20)

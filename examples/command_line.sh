@@ -9,5 +9,8 @@ printf '%s\n' '{"container":"web","action":"allowed","dest":"cdn.example"}' | an
 annals tail -n 20 audit.jsonl --output pretty
 annals tail -n 20 audit.jsonl | jq -r 'select(.action == "denied") | .dest'
 
+annals query audit.jsonl --since yesterday --dest '203.0.113.*' --output count
+annals cat audit.jsonl | jq -r .container | sort | uniq -c
+
 # exactly what a reader without us sees
 jq -c . audit.jsonl

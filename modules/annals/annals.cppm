@@ -11,4 +11,5 @@ export import annals.sinks.memory;
 export import annals.plugin;
 export import annals.config;
 export import annals.logger;
+export import annals.maintenance;
 export import annals.reader;

@@ -4,6 +4,7 @@ module;
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/parse_options.hpp>
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -130,7 +131,7 @@ class checker {
     option_reader reader(top_, "$");
     (void)reader.text("$schema");
     config_.enabled = reader.boolean("enabled").value_or(config_.enabled);
-    (void)reader.choice("delivery", {"direct"});
+    delivery(reader);
     if (const auto chosen = reader.choice("timestamps", {"seconds", "milliseconds", "microseconds"})) {
       config_.timestamps = static_cast<precision>(*chosen);
     }
@@ -139,9 +140,11 @@ class checker {
     file_mode(reader);
     plugin_directories(reader);
     sink(reader);
+    archiver(reader);
     const auto path = reader.text("path");
     if (path) config_.path = joined(directory_, *path);
-    if (config_.sink_type == "file") reader.require("path", "the path of the log's file");
+    if (config_.sink_type == "file" || !config_.archiver_type.empty()) reader.require("path", "the path of the log's file");
+    if (config_.delivery == annals::delivery::ring) reader.require("path", "the path of the log, beside which its ring lies");
     config_check done;
     done.problems = reader.problems();
     done.problems.insert(done.problems.end(), deeper_.begin(), deeper_.end());
@@ -151,6 +154,23 @@ class checker {
   }
 
  private:
+  void delivery(option_reader& reader) {
+    using std::chrono::milliseconds;
+    if (const auto chosen = reader.choice("delivery", {"direct", "ring", "durable"})) {
+      config_.delivery = static_cast<annals::delivery>(*chosen);
+    }
+    config_.ring_bytes = static_cast<std::size_t>(
+        reader.size("ring_bytes", limits::ring_bytes_floor, limits::ring_bytes_ceiling).value_or(config_.ring_bytes));
+    if (const auto chosen = reader.choice("on_full", {"block", "fail", "drop"}))
+      config_.on_full = static_cast<on_full>(*chosen);
+    if (const auto chosen = reader.choice("ring_in_use", {"refuse", "use_direct"})) {
+      config_.ring_in_use = static_cast<ring_in_use>(*chosen);
+    }
+    if (const auto given = reader.duration("latency_max", milliseconds(1), milliseconds(1000))) {
+      config_.latency_max = std::chrono::ceil<milliseconds>(*given);
+    }
+  }
+
   void file_mode(option_reader& reader) {
     const auto text = reader.text("file_mode");
     if (!text) return;
@@ -180,28 +200,40 @@ class checker {
 
   void sink(option_reader& reader) {
     if (!reader.json("sink", option_kind::object)) return;
-    const std::vector<option> given = options_of(*child(root_, "sink"));
-    option_reader of_sink(given, "$.sink");
-    const auto type = of_sink.text("type");
-    if (type && !is_type(*type)) of_sink.problem("type", "\"file\", the name of a plugin (a-z, 0-9, _) or its absolute path");
-    of_sink.require("type", "\"file\", the name of a plugin or its absolute path");
-    config_.sink_type = type.value_or("");
+    config_.sink_type = plugin("sink", R"("file", the name of a plugin)", config_.sink_options);
+  }
+
+  void archiver(option_reader& reader) {
+    if (!reader.json("archive", option_kind::object)) return;
+    config_.archiver_type = plugin("archive", "the name of a plugin", config_.archiver_options);
+  }
+
+  // Reads the member `name` of the configuration, which is for a plugin: its type, and its options.
+  std::string plugin(const std::string& name, const std::string& expected, std::vector<option>& options) {
+    const std::string path = "$." + name;
+    const std::vector<option> given = options_of(*child(root_, name));
+    option_reader of_plugin(given, path);
+    const auto type = of_plugin.text("type");
+    const bool is_built_in = name == "sink" && type == "file";
+    if (type && !is_type(*type)) of_plugin.problem("type", expected + " (a-z, 0-9, _) or its absolute path");
+    of_plugin.require("type", expected + " or its absolute path");
     // Only the plugin knows which others it has: what is unknown here is passed on.
-    for (option_problem& one : config_.sink_type == "file" ? of_sink.problems() : known_problems(of_sink, given)) {
+    for (option_problem& one : is_built_in ? of_plugin.problems() : known_problems(of_plugin, given)) {
       deeper_.push_back(std::move(one));
     }
     for (const option& one : given) {
       if (one.name == "type") continue;
       if (one.name.find('\0') != std::string::npos) {  // to a plugin, names end with NUL
-        deeper_.push_back({member_path("$.sink", one.name), shown_value(one), "a name without NUL", {}});
+        deeper_.push_back({member_path(path, one.name), shown_value(one), "a name without NUL", {}});
       }
-      config_.sink_options.push_back(one);
+      options.push_back(one);
     }
+    return type.value_or("");
   }
 
   // The problems that concern "type" alone.
-  static std::vector<option_problem> known_problems(option_reader& of_sink, const std::vector<option>& given) {
-    std::vector<option_problem> all = of_sink.problems();
+  static std::vector<option_problem> known_problems(option_reader& of_plugin, const std::vector<option>& given) {
+    std::vector<option_problem> all = of_plugin.problems();
     const auto others = static_cast<std::size_t>(
         std::count_if(given.begin(), given.end(), [](const option& one) { return one.name != "type"; }));
     all.resize(all.size() - others);  // unknown ones come last
@@ -240,20 +272,21 @@ result<std::vector<option>> parse_options(std::string_view text) {
   return error{errc::invalid_config, 0, "cannot use these options: " + to_string(problems.front())};
 }
 
-result<logger_config> read_config(const std::string& path) {
+result<config_check> check_config_file(const std::string& path) {
   if (path.empty() || path.find('\0') != std::string::npos) {
     return error{errc::invalid_argument, 0,
                  "cannot read the configuration " + json::quoted(path) + ": expected the path of a file"};
   }
-  const auto refuse = [&path](const std::string& why) {
-    return error{errc::invalid_config, 0, "cannot use the configuration '" + path + "': " + why};
-  };
   auto file = io::file::open(path, io::open_for::reading);
   if (!file) return std::move(file.error());
   std::string text(config_bytes_max + 1, '\0');
   const auto got = file->read_at(text.data(), text.size(), 0);
   if (!got) return got.error();
-  if (*got > config_bytes_max) return refuse("it has more than " + std::to_string(config_bytes_max) + " bytes");
+  if (*got > config_bytes_max) {
+    return error{
+        errc::invalid_config, 0,
+        "cannot use the configuration '" + path + "': it has more than " + std::to_string(config_bytes_max) + " bytes"};
+  }
   text.resize(*got);
   // Where the file was found, without symbolic links: after "link/..", the text of a path does not tell.
   std::error_code unknown;
@@ -261,11 +294,25 @@ result<logger_config> read_config(const std::string& path) {
   if (unknown) {
     return error{errc::io, unknown.value(), "cannot find the directory of '" + path + "': " + unknown.message()};
   }
-  config_check checked = check_config(text, directory.string());
-  if (checked.problems.empty()) return std::move(checked.config);
+  return check_config(text, directory.string());
+}
+
+error config_error(const std::string& path, const std::vector<option_problem>& problems, std::string_view of_sink) {
   std::string all;
-  for (const option_problem& one : checked.problems) all += "\n  " + to_string(one);
-  return refuse(std::to_string(checked.problems.size()) + (checked.problems.size() == 1 ? " problem:" : " problems:") + all);
+  for (const option_problem& one : problems) all += "\n  " + to_string(one);
+  if (!of_sink.empty()) all += "\n  $.sink: ";
+  for (const char c : of_sink) all += c == '\n' ? "\n  " : std::string(1, c);
+  const auto count = std::count(all.begin(), all.end(), '\n');
+  return {errc::invalid_config, 0,
+          "cannot use the configuration '" + path + "': " + std::to_string(count) + (count == 1 ? " problem:" : " problems:") +
+              all};
+}
+
+result<logger_config> read_config(const std::string& path) {
+  auto checked = check_config_file(path);
+  if (!checked) return std::move(checked.error());
+  if (!checked->problems.empty()) return config_error(path, checked->problems);
+  return std::move(checked->config);
 }
 
 }  // namespace annals

@@ -34,12 +34,15 @@ export namespace annals {
 // --- limits ---------------------------------------------------------------------------------------------------------
 
 namespace limits {
-inline constexpr std::size_t line_bytes_max = 1024 * 1024;                  // default of logger_options::max_line_bytes
-inline constexpr std::size_t line_bytes_ceiling = 16 * 1024 * 1024;         // the largest value that option may have
-inline constexpr std::size_t read_line_bytes_max = 2 * line_bytes_ceiling;  // the longest line readers look at: a fragment may
-                                                                            // stand before a whole one; more is damage
-inline constexpr std::size_t fields_max = 1024;                             // extra fields of one event
-inline constexpr std::size_t json_depth_max = 128;                          // nesting of a raw_json value, and of a line read
+inline constexpr std::size_t line_bytes_max = 1024 * 1024;              // default of logger_options::max_line_bytes
+inline constexpr std::size_t line_bytes_ceiling = 16 * 1024 * 1024;     // the largest value that option may have
+inline constexpr std::size_t read_line_bytes_max = line_bytes_ceiling;  // the longest line that readers take for an event; of a
+                                                                        // longer one, only a whole line at its end
+inline constexpr std::size_t ring_bytes_floor = 64 * 1024;              // of logger_options::ring_bytes
+inline constexpr std::size_t ring_bytes_ceiling = 512 * 1024 * 1024;
+inline constexpr std::size_t fields_max = 1024;                 // extra fields of one event
+inline constexpr std::size_t read_fields_max = 4 * fields_max;  // names in a line that is read
+inline constexpr std::size_t json_depth_max = 128;              // nesting of a raw_json value, and of a line read
 }  // namespace limits
 
 // --- errors ---------------------------------------------------------------------------------------------------------
@@ -56,6 +59,13 @@ enum class errc : std::uint8_t {
   replaced,            // notice: the live segment was renamed, removed or replaced by somebody else
   torn_tail,           // notice: the last line of a dead writer was incomplete and has been ended
   damaged,             // notice: a reader skipped lines that are no events
+  segment_closed,      // notice: the live segment was closed by a rotation
+  segment_deleted,     // notice: closed segments were deleted, as their policy says
+  disk_space,          // the file system is nearly full; a notice, or why an event was refused
+  ring_full,           // the ring has no room, and logger_options::on_full does not let the caller wait
+  ring_not_owned,      // another process owns the ring of this log
+  ring_damaged,        // notice: a ring file was foreign, damaged or cut, and has been set aside
+  events_left,         // the logger has ended, and events are left in its ring, since the log could not take them
   invalid_config,      // a configuration, or the options of a sink, make no sense; the message names every place
   plugin_refused,      // a plugin was not found, or not loaded; the message has both sides and what to do
   sink_failed,         // a sink failed with something other than an annals error
@@ -251,6 +261,24 @@ struct position {
 enum class delivery : std::uint8_t {
   direct,  // the kernel holds all bytes of the line in the live segment: the death of this process cannot remove it, that
            // of the operating system can. Several processes may write one log
+  ring,  // the event is in the log's ring, a file mapped into memory: it survives the death of this process for any reason, and
+         // reaches the log exactly once, by the drain's thread within milliseconds, or after a death when the log is next
+         // opened for writing. One process owns the ring
+  durable,  // the log is synced, data and directory, behind the event: it survives the loss of power, as far as file system and
+            // device honour a flush. Callers at the same time share one write and one sync
+};
+
+// What log_event does with delivery::ring while the ring has no room (the sink is slower than the callers, or fails).
+enum class on_full : std::uint8_t {
+  block,  // waits for room
+  fail,   // refuses the event at once (errc::ring_full)
+  drop,   // likewise; and the log gets an event that says how many were dropped
+};
+
+// What happens where another process owns the ring of the log.
+enum class ring_in_use : std::uint8_t {
+  refuse,      // events are refused (errc::ring_not_owned) until it is free
+  use_direct,  // this logger delivers directly, as delivery::direct does, from then on; the error handler hears of it
 };
 
 // --- receipts -------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ module;
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,10 +18,18 @@ namespace annals::io {
 namespace {
 
 constexpr unsigned directory_mode = 0700;
+constexpr int open_tries = 1000;  // each takes microseconds; somebody may be renaming as fast as that
 
 error not_regular(const std::string& path, std::string_view found) {
   return {errc::not_a_regular_file, 0,
           "cannot open '" + path + "': it is " + std::string(found) + "; expected a regular file (or, to write, nothing yet)"};
+}
+
+error several_names(const std::string& path, std::uint64_t names) {
+  return {errc::not_a_regular_file, 0,
+          "cannot open '" + path + "' to write: it has " + std::to_string(names) +
+              " names (hard links), and may be another's file, put here by somebody; expected one that has this name alone. "
+              "Is the other a backup's? Then a copy in its place helps: cp FILE FILE.new && mv FILE.new FILE"};
 }
 
 std::string_view name_of(file_kind kind) noexcept {
@@ -39,18 +48,26 @@ error open_error(const std::string& path, open_for purpose, int negative_errno) 
     const auto found = status_at(path);
     if (found && *found && (*found)->kind != file_kind::regular) return not_regular(path, name_of((*found)->kind));
   }
-  return system_error(purpose == open_for::appending ? "open for appending" : "open", path, negative_errno);
+  const std::string_view what = purpose == open_for::appending  ? "open for appending"
+                                : purpose == open_for::locking  ? "open for locking"
+                                : purpose == open_for::creating ? "create"
+                                                                : "open";
+  return system_error(what, path, negative_errno);
 }
 
 // Creates `path` and what is missing above it.
 std::optional<error> make_directories(const std::string& path, std::vector<std::string>* grown) {
-  const std::string parent = parent_of(path);
-  int made = calls().make_directory(path.c_str(), directory_mode);
+  std::string parent = parent_of(path);
+  const auto make = [&] {
+    if (grown != nullptr) grown->reserve(grown->size() + 1);  // what was made is to be known
+    return calls().make_directory(path.c_str(), directory_mode);
+  };
+  int made = make();
   if (made == -ENOENT && parent != path) {
     if (auto failed = make_directories(parent, grown)) return failed;
-    made = calls().make_directory(path.c_str(), directory_mode);
+    made = make();
   }
-  if (made == 0 && grown != nullptr) grown->push_back(parent);
+  if (made == 0 && grown != nullptr) grown->push_back(std::move(parent));
   if (made == 0 || made == -EEXIST) return std::nullopt;
   return system_error("create the directory", path, made);
 }
@@ -90,17 +107,42 @@ void file::close() noexcept {
 }
 
 result<file> file::open(const std::string& path, open_for purpose, unsigned mode, std::vector<std::string>* grown) {
-  int fd = open_retrying(path, purpose, mode);
-  if (fd == -ENOENT && purpose == open_for::appending) {
-    if (auto failed = make_directories(parent_of(path), grown)) return std::move(*failed);
-    fd = open_retrying(path, purpose, mode);
+  const bool is_written = purpose == open_for::appending || purpose == open_for::locking;
+  for (int tries = 0; tries < open_tries; ++tries) {
+    int fd = open_retrying(path, purpose, mode);
+    if (fd == -ENOENT && is_written) {
+      if (auto failed = make_directories(parent_of(path), grown)) return std::move(*failed);
+      fd = open_retrying(path, purpose, mode);
+    }
+    if (fd < 0) return open_error(path, purpose, fd);
+    file opened(fd, path);
+    const auto status = opened.status();
+    if (!status) return status.error();
+    if (status->kind != file_kind::regular) return not_regular(path, name_of(status->kind));
+    if (!is_written || opened.is_alone_at(path)) return opened;
+    const auto now = opened.status();
+    if (now && now->links > 1) return several_names(path, now->links);
   }
-  if (fd < 0) return open_error(path, purpose, fd);
-  file opened(fd, path);
-  const auto status = opened.status();
-  if (!status) return status.error();
-  if (status->kind != file_kind::regular) return not_regular(path, name_of(status->kind));
-  return opened;
+  return error{
+      errc::io, 0,
+      "cannot open '" + path + "' to write: another file stood there each time it was looked at; expected one to stay"};
+}
+
+// Is the name by which it was opened its only one? One who puts a link to another's file at the path may take it away again
+// before we look. But a name that is gone never comes back to an open file: so where there was one name, and the one that we
+// used is there afterwards, it was that one; but for the microseconds in which the kernel has counted a name's end and not
+// taken the name yet. A file without any name is nobody's: to write to it harms nothing.
+bool file::is_alone_at(const std::string& path) const {
+  const auto held = status();
+  if (!held || held->links > 1) return false;
+  if (held->links == 0) return true;
+  const std::string in_proc = "/proc/self/fd/" + std::to_string(fd_);
+  std::string name;
+  if (const int failed = calls().resolve(in_proc.c_str(), name); failed == 0) return !name.ends_with(" (deleted)");
+  const auto proc = status_at(in_proc);
+  if (proc && *proc) return false;     // the name leads nowhere
+  const auto there = status_at(path);  // without proc(5), there is only this
+  return !there || (*there && same_file(**there, *held));
 }
 
 // `wrote` is what the first write returned: a part of the bytes, or an error.
@@ -121,16 +163,20 @@ int file::append_rest(std::string_view bytes, std::size_t& appended, std::int64_
   }
 }
 
-result<std::size_t> file::read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
+result<std::size_t> detail::read_at(int fd, const std::string& path, char* bytes, std::size_t count, std::uint64_t offset) {
   std::size_t done = 0;
   while (done < count) {
-    const std::int64_t got = calls().read_at(fd_, bytes + done, count - done, offset + done);
+    const std::int64_t got = calls().read_at(fd, bytes + done, count - done, offset + done);
     if (got == -EINTR) continue;
-    if (got < 0) return system_error("read", path_, static_cast<int>(got));
+    if (got < 0) return system_error("read", path, static_cast<int>(got));
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }
   return done;
+}
+
+result<std::size_t> file::read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
+  return detail::read_at(fd_, path_, bytes, count, offset);
 }
 
 result<std::string> file::read_before(std::uint64_t offset, std::size_t count_max) const {
@@ -141,20 +187,77 @@ result<std::string> file::read_before(std::uint64_t offset, std::size_t count_ma
   return bytes;
 }
 
-result<file_status> file::status() const {
+result<file_status> detail::status(int fd, const std::string& path) {
   file_status status;
-  const int failed = calls().status_of(fd_, status);
-  if (failed < 0) return system_error("examine", path_, failed);
+  const int failed = calls().status_of(fd, status);
+  if (failed < 0) return system_error("examine", path, failed);
   return status;
 }
+
+result<file_status> file::status() const {
+  return detail::status(fd_, path_);
+}
+
+namespace {
+
+// Never throws: that a sync failed has to be known even where there is no memory for words.
+std::optional<error> synced(const std::string& path, int failed) noexcept {
+  if (failed == 0) return std::nullopt;
+  error cause;
+  try {
+    cause = system_error("sync", path, failed);
+  } catch (const std::exception&) {
+    cause.system_code = -failed;
+  }
+  cause.code = errc::sync_failed;
+  return cause;
+}
+
+}  // namespace
 
 std::optional<error> file::sync_data() const {
   int failed = -EINTR;
   while (failed == -EINTR) failed = calls().sync_data(fd_);
-  if (failed == 0) return std::nullopt;
-  error cause = system_error("sync", path_, failed);
-  cause.code = errc::sync_failed;
-  return cause;
+  return synced(path_, failed);
+}
+
+std::optional<error> file::sync_all() const {
+  int failed = -EINTR;
+  while (failed == -EINTR) failed = calls().sync_all(fd_);
+  return synced(path_, failed);
+}
+
+result<bool> file::lock() const {
+  int failed = -EINTR;
+  while (failed == -EINTR) failed = calls().lock(fd_, true);
+  if (failed == -EWOULDBLOCK) return false;
+  if (failed < 0) return system_error("lock", path_, failed);
+  return true;
+}
+
+void file::unlock() const noexcept {
+  if (fd_ >= 0) calls().lock(fd_, false);
+}
+
+std::optional<error> file::make_like(const file_status& like) const {
+  const auto now = status();
+  if (!now) return now.error();
+  // The owner first: a change of owner takes bits of the mode away.
+  if (now->owner != like.owner || now->group != like.group) {
+    const int failed = calls().set_owner(fd_, like.owner, like.group);
+    if (failed < 0) return system_error("give to its owner", path_, failed);
+  }
+  if (now->mode != like.mode) {
+    const int failed = calls().set_mode(fd_, like.mode);
+    if (failed < 0) return system_error("set the mode of", path_, failed);
+  }
+  return std::nullopt;
+}
+
+std::optional<error> file::set_modified(time_point time) const {
+  const int failed = calls().set_modified(fd_, time);
+  if (failed < 0) return system_error("set the time of", path_, failed);
+  return std::nullopt;
 }
 
 result<std::optional<file_status>> status_at(const std::string& path) {
@@ -163,6 +266,80 @@ result<std::optional<file_status>> status_at(const std::string& path) {
   if (failed == -ENOENT || failed == -ENOTDIR) return std::optional<file_status>();
   if (failed < 0) return system_error("examine", path, failed);
   return std::optional<file_status>(status);
+}
+
+std::optional<error> rename(const std::string& from, const std::string& to) {
+  const int failed = calls().rename(from.c_str(), to.c_str());
+  if (failed == 0) return std::nullopt;
+  return system_error("rename to '" + to + "'", from, failed);
+}
+
+std::optional<error> rename_new(const std::string& from, const std::string& to) {
+  const int failed = calls().rename_new(from.c_str(), to.c_str());
+  if (failed == 0) return std::nullopt;
+  error cause = system_error("rename to '" + to + "'", from, failed);
+  if (failed == -EINVAL) {
+    cause.message += "; expected a file system that can rename without replacing (renameat2(2), RENAME_NOREPLACE)";
+  }
+  return cause;
+}
+
+result<bool> remove(const std::string& path) {
+  const int failed = calls().remove(path.c_str());
+  if (failed == -ENOENT || failed == -ENOTDIR) return false;
+  if (failed < 0) return system_error("remove", path, failed);
+  return true;
+}
+
+result<space_status> space_at(const std::string& path) {
+  space_status space;
+  std::string asked = path;
+  int failed = calls().space_at(asked.c_str(), space);
+  while (failed == -ENOENT && parent_of(asked) != asked) {
+    asked = parent_of(asked);
+    failed = calls().space_at(asked.c_str(), space);
+  }
+  if (failed < 0) return system_error("ask for the free space at", path, failed);
+  return space;
+}
+
+result<std::optional<std::string>> read_file(const std::string& path, std::size_t bytes_max) {
+  const auto found = status_at(path);
+  if (!found) return found.error();
+  if (!*found) return std::optional<std::string>();
+  auto opened = file::open(path, open_for::reading);
+  if (!opened) return std::move(opened.error());
+  std::string bytes(static_cast<std::size_t>(std::min<std::uint64_t>((*found)->bytes, bytes_max)) + 1, '\0');
+  const auto got = opened->read_at(bytes.data(), bytes.size(), 0);
+  if (!got) return got.error();
+  if (*got > bytes_max) {
+    return error{errc::invalid_argument, 0,
+                 "cannot read '" + path + "': it is larger than the " + std::to_string(bytes_max) + " bytes expected"};
+  }
+  bytes.resize(*got);
+  return std::optional<std::string>(std::move(bytes));
+}
+
+std::optional<error> replace_file(const std::string& path, std::string_view bytes, unsigned mode) {
+  const std::string temporary = path + ".tmp";
+  auto made = file::open(temporary, open_for::creating, mode);
+  if (!made && made.error().system_code == EEXIST) {  // of one that died
+    if (auto removed = remove(temporary); !removed) return std::move(removed.error());
+    made = file::open(temporary, open_for::creating, mode);
+  }
+  if (!made) return std::move(made.error());
+  std::size_t appended = 0;
+  std::optional<error> failed;
+  if (const int wrote = bytes.empty() ? 0 : made->append(bytes, appended); wrote != 0) {
+    failed = system_error("write", temporary, wrote == file::interleaved ? -EIO : wrote);
+  }
+  if (!failed) failed = made->sync_data();
+  if (!failed) failed = rename(temporary, path);
+  if (failed) {
+    (void)remove(temporary);
+    return failed;
+  }
+  return sync_directory(parent_of(path));
 }
 
 std::string parent_of(const std::string& path) {
@@ -183,6 +360,20 @@ std::optional<error> sync_directory(const std::string& path) {
   error cause = system_error("sync the directory", path, failed);
   cause.code = errc::sync_failed;
   return cause;
+}
+
+std::optional<error> sync_directories(std::vector<std::string>& paths) {
+  for (; !paths.empty(); paths.pop_back()) {
+    if (auto failed = sync_directory(paths.back())) return failed;
+  }
+  return std::nullopt;
+}
+
+result<std::string> resolved(const std::string& path) {
+  std::string found;
+  const int failed = calls().resolve(path.c_str(), found);
+  if (failed < 0) return system_error("find", path, failed);
+  return found;
 }
 
 result<std::vector<std::string>> list_directory(const std::string& path) {

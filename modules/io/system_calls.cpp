@@ -4,17 +4,25 @@ module;
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -33,6 +41,10 @@ std::int64_t or_errno(ssize_t returned) noexcept {
   return returned < 0 ? -errno : returned;
 }
 
+time_point time_of(const timespec& time) noexcept {
+  return time_point(std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_nsec / 1000));
+}
+
 void fill(file_status& status, const struct ::stat& from) noexcept {
   status.kind = S_ISREG(from.st_mode)   ? file_kind::regular
                 : S_ISDIR(from.st_mode) ? file_kind::directory
@@ -44,6 +56,9 @@ void fill(file_status& status, const struct ::stat& from) noexcept {
   status.links = from.st_nlink;
   status.mode = from.st_mode & 07777;
   status.owner = from.st_uid;
+  status.group = from.st_gid;
+  status.modified = time_of(from.st_mtim);
+  status.changed = time_of(from.st_ctim);
 }
 
 int open_flags(open_for purpose) noexcept {
@@ -51,8 +66,10 @@ int open_flags(open_for purpose) noexcept {
   switch (purpose) {
     case open_for::reading: return always | O_RDONLY;
     case open_for::appending: return always | O_RDWR | O_APPEND | O_CREAT;
+    case open_for::creating: return always | O_RDWR | O_APPEND | O_CREAT | O_EXCL;
     case open_for::syncing: return always | O_RDONLY | O_DIRECTORY;
     case open_for::examining: return O_NOFOLLOW | O_CLOEXEC | O_PATH;
+    case open_for::locking: return always | O_RDWR | O_CREAT;
   }
   return always;
 }
@@ -78,7 +95,7 @@ int system_calls::open(const char* path, open_for purpose, unsigned mode) noexce
 }
 
 int system_calls::open_in(int directory, const char* name, open_for purpose) noexcept {
-  return beyond_standard(or_errno(::openat(directory, name, open_flags(purpose) & ~O_CREAT)));
+  return beyond_standard(or_errno(::openat(directory, name, open_flags(purpose) & ~(O_CREAT | O_EXCL))));
 }
 
 int system_calls::close(int fd) noexcept {
@@ -130,7 +147,7 @@ int system_calls::list_directory(const char* path, std::vector<std::string>& nam
   try {
     for (;;) {
       errno = 0;
-      const dirent* const entry = ::readdir(directory);
+      const dirent* const entry = ::readdir(directory);  // NOLINT(concurrency-mt-unsafe): a stream of our own
       if (entry == nullptr) break;
       names.emplace_back(entry->d_name);
     }
@@ -142,14 +159,125 @@ int system_calls::list_directory(const char* path, std::vector<std::string>& nam
   return status;
 }
 
+int system_calls::resolve(const char* path, std::string& resolved) noexcept {
+  char* const found = ::realpath(path, nullptr);
+  if (found == nullptr) return -errno;
+  int status = 0;
+  try {
+    resolved = found;
+  } catch (const std::exception&) {
+    status = -ENOMEM;
+  }
+  std::free(found);
+  return status;
+}
+
+int system_calls::rename(const char* from, const char* to) noexcept {
+  return or_errno(::rename(from, to));
+}
+
+std::int64_t system_calls::write_at(int fd, const char* bytes, std::size_t count, std::uint64_t offset) noexcept {
+  return or_errno(::pwrite(fd, bytes, count, static_cast<off_t>(offset)));
+}
+
+int system_calls::set_mode(int fd, unsigned mode) noexcept {
+  return or_errno(::fchmod(fd, mode));
+}
+
+int system_calls::set_owner(int fd, std::uint32_t owner, std::uint32_t group) noexcept {
+  return or_errno(::fchown(fd, owner, group));
+}
+
+int system_calls::set_modified(int fd, time_point time) noexcept {
+  const auto since_epoch = time.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
+  const timespec times[2] = {
+      {0, UTIME_OMIT},
+      {static_cast<time_t>(seconds.count()), static_cast<long>(std::chrono::nanoseconds(since_epoch - seconds).count())}};
+  return or_errno(::futimens(fd, times));
+}
+
+int system_calls::rename_new(const char* from, const char* to) noexcept {
+  return or_errno(::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+}
+
+int system_calls::remove(const char* path) noexcept {
+  return or_errno(::unlink(path));
+}
+
+int system_calls::lock(int fd, bool locked) noexcept {
+  return or_errno(::flock(fd, locked ? LOCK_EX | LOCK_NB : LOCK_UN));
+}
+
+int system_calls::space_at(const char* path, space_status& space) noexcept {
+  struct ::statvfs found;
+  if (::statvfs(path, &found) != 0) return -errno;
+  space.total = static_cast<std::uint64_t>(found.f_blocks) * found.f_frsize;
+  space.free = static_cast<std::uint64_t>(found.f_bfree) * found.f_frsize;
+  space.available = static_cast<std::uint64_t>(found.f_bavail) * found.f_frsize;
+  return 0;
+}
+
+int system_calls::lock_byte(int fd, std::uint64_t offset) noexcept {
+  struct ::flock asked = {F_WRLCK, SEEK_SET, static_cast<off_t>(offset), 1, 0};
+  return or_errno(::fcntl(fd, F_OFD_SETLK, &asked));
+}
+
+int system_calls::is_byte_locked(int fd, std::uint64_t offset) noexcept {
+  struct ::flock asked = {F_WRLCK, SEEK_SET, static_cast<off_t>(offset), 1, 0};
+  const int failed = or_errno(::fcntl(fd, F_OFD_GETLK, &asked));
+  return failed < 0 ? failed : static_cast<int>(asked.l_type != F_UNLCK);
+}
+
+int system_calls::map_shared(int fd, std::size_t bytes, void*& memory) noexcept {
+  void* const mapped = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (mapped == MAP_FAILED) return -errno;
+  memory = mapped;
+  return 0;
+}
+
 std::uint32_t system_calls::effective_user() noexcept {
   return ::geteuid();
+}
+
+int system_calls::allocate(int fd, std::uint64_t bytes) noexcept {
+  return -::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+}
+
+int system_calls::map_wrapped(int fd, std::size_t head_bytes, std::size_t bytes, void*& memory) noexcept {
+  constexpr int access = PROT_READ | PROT_WRITE;
+  void* const all = ::mmap(nullptr, head_bytes + 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (all == MAP_FAILED) return -errno;
+  char* const at = static_cast<char*>(all);
+  const auto offset = static_cast<off_t>(head_bytes);
+  if (::mmap(at, head_bytes + bytes, access, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
+      ::mmap(at + head_bytes + bytes, bytes, access, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
+    const int failed = -errno;
+    ::munmap(all, head_bytes + 2 * bytes);
+    return failed;
+  }
+  memory = all;
+  return 0;
+}
+
+std::int32_t system_calls::process() noexcept {
+  return ::getpid();
+}
+
+int system_calls::find_thread(std::uint32_t thread) noexcept {
+  return ::syscall(SYS_tgkill, ::getpid(), static_cast<int>(thread), 0) == 0 ? 0 : -errno;
 }
 
 time_point system_calls::now() noexcept {
   timespec time;
   ::clock_gettime(CLOCK_REALTIME, &time);
-  return time_point(std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_nsec / 1000));
+  return time_of(time);
+}
+
+time_point system_calls::now_coarse() noexcept {
+  timespec time;
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &time);
+  return time_of(time);
 }
 
 std::chrono::nanoseconds system_calls::uptime() noexcept {
@@ -188,6 +316,20 @@ void print_error(std::string_view message) noexcept try {
   if (broken && ::sigismember(&pending, SIGPIPE) == 0) ::sigtimedwait(&pipe, nullptr, &at_once);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 } catch (...) {  // no memory for the message
+}
+
+std::string user_name() {
+  const std::uint32_t user = calls().effective_user();
+  std::string number = std::to_string(user);
+  passwd entry;
+  passwd* found = nullptr;
+  std::array<char, 4096> buffer;
+  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return number;
+  return std::string(found->pw_name) + " (" + number + ")";
+}
+
+std::string program_name() {
+  return program_invocation_short_name;
 }
 
 int at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {

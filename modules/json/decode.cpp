@@ -24,21 +24,21 @@ namespace {
 // only exact as text. (The parser's own double may be off by a bit: Boost.JSON before 1.83 has no precise mode.)
 stored_value exact_number(std::string number) {
   double value = 0;
-  const char* const end = number.data() + number.size();
-  const auto [read, status] = std::from_chars(number.data(), end, value);
-  const bool exact = status == std::errc() && read == end && number.find_first_of(".eE") != std::string::npos;
-  if (exact) return value;
+  const std::errc status = std::from_chars(number.data(), number.data() + number.size(), value).ec;
+  if (status == std::errc() && number.find_first_of(".eE") != std::string::npos) return value;
   return stored_json{std::move(number)};
 }
 
 // Builds an event from the parser's calls. Values directly in the line's object become the event's; whatever is nested
 // deeper goes through a rewriter, as text.
+static_assert(limits::read_fields_max == 4096, "the message says so");
+
 class event_builder {
  public:
-  static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
-  static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
-  static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
-  static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
+  [[maybe_unused]] static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
+  [[maybe_unused]] static constexpr std::size_t max_array_size = static_cast<std::size_t>(-1);
+  [[maybe_unused]] static constexpr std::size_t max_key_size = static_cast<std::size_t>(-1);
+  [[maybe_unused]] static constexpr std::size_t max_string_size = static_cast<std::size_t>(-1);
   using text = boost::json::string_view;
   using error_code = boost::system::error_code;
   using nested_rewriter = rewriter<string_output>;
@@ -46,11 +46,14 @@ class event_builder {
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
 
-  bool on_object_begin(error_code& ec) { return depth_++ == 0 || nested().on_object_begin(ec); }
+  bool on_object_begin(error_code& ec) {
+    if (depth_++ != 0) nested().on_object_begin(ec);
+    return true;
+  }
   bool on_object_end(std::size_t n, error_code& ec) {
     if (--depth_ == 0) return true;
     nested_->on_object_end(n, ec);
-    return end_nested();
+    return end_nested(ec);
   }
   bool on_array_begin(error_code& ec) {
     if (depth_++ == 0) return refuse(ec);
@@ -59,28 +62,28 @@ class event_builder {
   bool on_array_end(std::size_t n, error_code& ec) {
     --depth_;
     nested_->on_array_end(n, ec);
-    return end_nested();
+    return end_nested(ec);
   }
 
   bool on_key_part(text part, std::size_t n, error_code& ec) {
-    if (depth_ > 1) return nested_->on_key_part(part, n, ec);
+    if (depth_ > 1) return has_room_for(part, ec) && nested_->on_key_part(part, n, ec);
     name_.append(part.data(), part.size());
     return true;
   }
   bool on_key(text part, std::size_t n, error_code& ec) {
-    if (depth_ > 1) return nested_->on_key(part, n, ec);
+    if (depth_ > 1) return has_room_for(part, ec) && nested_->on_key(part, n, ec);
     name_.append(part.data(), part.size());
     return true;
   }
   bool on_string_part(text part, std::size_t n, error_code& ec) {
-    if (depth_ > 1) return nested_->on_string_part(part, n, ec);
+    if (depth_ > 1) return has_room_for(part, ec) && nested_->on_string_part(part, n, ec);
     text_.append(part.data(), part.size());
     return true;
   }
   bool on_string(text part, std::size_t n, error_code& ec) {
-    if (depth_ > 1) return nested_->on_string(part, n, ec);
+    if (depth_ > 1) return has_room_for(part, ec) && nested_->on_string(part, n, ec);
     text_.append(part.data(), part.size());
-    return depth_ == 1 ? keep(std::exchange(text_, {})) : refuse(ec);
+    return depth_ == 1 ? keep(std::exchange(text_, {}), ec) : refuse(ec);
   }
   bool on_number_part(text part, error_code& ec) {
     if (depth_ > 1) return nested_->on_number_part(part, ec);
@@ -90,31 +93,32 @@ class event_builder {
   bool on_int64(std::int64_t value, text part, error_code& ec) {
     if (depth_ > 1) return nested_->on_int64(value, part, ec);
     text_.clear();
-    return depth_ == 1 ? keep(value) : refuse(ec);
+    return depth_ == 1 ? keep(value, ec) : refuse(ec);
   }
   bool on_uint64(std::uint64_t value, text part, error_code& ec) {
     if (depth_ > 1) return nested_->on_uint64(value, part, ec);
     text_.clear();
-    return depth_ == 1 ? keep(value) : refuse(ec);
+    return depth_ == 1 ? keep(value, ec) : refuse(ec);
   }
   bool on_double(double value, text part, error_code& ec) {
     if (depth_ > 1) return nested_->on_double(value, part, ec);
     text_.append(part.data(), part.size());
     std::string number = std::exchange(text_, {});
-    return depth_ == 1 ? keep(exact_number(std::move(number))) : refuse(ec);
+    return depth_ == 1 ? keep(exact_number(std::move(number)), ec) : refuse(ec);
   }
   bool on_bool(bool value, error_code& ec) {
     if (depth_ > 1) return nested_->on_bool(value, ec);
-    return depth_ == 1 ? keep(value) : refuse(ec);
+    return depth_ == 1 ? keep(value, ec) : refuse(ec);
   }
   bool on_null(error_code& ec) {
     if (depth_ > 1) return nested_->on_null(ec);
-    return depth_ == 1 ? keep(nullptr) : refuse(ec);
+    return depth_ == 1 ? keep(nullptr, ec) : refuse(ec);
   }
   bool on_comment_part(text, error_code&) { return true; }
   bool on_comment(text, error_code&) { return true; }
 
-  bool not_an_object() const noexcept { return not_an_object_; }
+  // Why the line was refused, where that is no matter of syntax.
+  std::string_view refusal() const noexcept { return refusal_; }
 
   event take() {
     drop_repeated();
@@ -141,10 +145,18 @@ class event_builder {
   }
 
  private:
-  bool refuse(error_code& ec) {
-    not_an_object_ = true;
+  bool refuse(error_code& ec, std::string_view why = "not a JSON object") {
+    refusal_ = why;
     ec = boost::json::error::syntax;
     return false;
+  }
+
+  // A nested string is kept escaped, and may so take thrice the room that it has in the line.
+  bool has_room_for(text part, error_code& ec) {
+    size_output escaped;
+    put_escaped(escaped, std::string_view(part.data(), part.size()));
+    if (text_.size() + escaped.bytes() <= limits::read_line_bytes_max) return true;
+    return refuse(ec, "a nested value that is longer, in ASCII, than a line may be");
   }
 
   nested_rewriter& nested() {
@@ -152,13 +164,15 @@ class event_builder {
     return *nested_;
   }
 
-  bool end_nested() {
+  bool end_nested(error_code& ec) {
     if (depth_ > 1) return true;
     nested_.reset();
-    return keep(stored_json{std::exchange(text_, {})});
+    return keep(stored_json{std::exchange(text_, {})}, ec);
   }
 
-  bool keep(stored_value value) {
+  // The limit bounds what a hostile line makes of our memory: a name takes 4 bytes of it, and 100 of ours.
+  bool keep(stored_value value, error_code& ec) {
+    if (fields_.size() == limits::read_fields_max) return refuse(ec, "an object of more than 4096 names");
     fields_.push_back({std::exchange(name_, {}), std::move(value)});
     return true;
   }
@@ -184,7 +198,7 @@ class event_builder {
   std::string text_;
   std::optional<nested_rewriter> nested_;
   std::size_t depth_ = 0;
-  bool not_an_object_ = false;
+  std::string_view refusal_;
 };
 
 }  // namespace
@@ -194,8 +208,9 @@ result<event> decode_line(std::string_view line) {
   options.max_depth = limits::json_depth_max + 1;  // a raw value of the full depth, inside the line's object
   boost::json::basic_parser<event_builder> parser(options);
   if (const boost::system::error_code ec = parse_all(parser, line)) {
-    return error{errc::invalid_json, 0,
-                 parser.handler().not_an_object() ? "not a JSON object" : "not valid JSON: " + ec.message()};
+    return error{
+        errc::invalid_json, 0,
+        parser.handler().refusal().empty() ? "not valid JSON: " + ec.message() : std::string(parser.handler().refusal())};
   }
   event made = parser.handler().take();
   made.line = line;

@@ -40,7 +40,8 @@ result<std::size_t> encode_line(const line_parts& parts, char* out);
 std::string quoted(std::string_view text);
 
 // The event in `line` (without its newline; white space around the object is allowed), or why there is none
-// (invalid_json: not JSON, not UTF-8, not an object, nested deeper than limits::json_depth_max). Any thread.
+// (invalid_json: not JSON, not UTF-8, not an object, nested deeper than limits::json_depth_max, of more names than
+// limits::read_fields_max). Takes no more memory than four times the line's, and 1 MiB. Any thread.
 result<event> decode_line(std::string_view line);
 
 }  // namespace annals::json

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 module annals.logger;
 import annals.config;
 import annals.options;
@@ -13,29 +16,58 @@ namespace annals {
 
 namespace {
 
-// The sink that the configuration names; none for the built-in one.
-std::unique_ptr<sink> sink_of(const logger_config& config, const std::string& path) {
-  if (config.sink_type == "file") return nullptr;
-  const auto refuse = [&path](error cause) {
-    cause.message = "cannot use the configuration '" + path + "': $.sink: " + cause.message;
-    return failure(std::move(cause));
-  };
-  auto loaded = plugin_registry(config.plugin_directories).load(config.sink_type);
-  if (!loaded) throw refuse(std::move(loaded.error()));
-  try {
-    return loaded->make_sink({config.sink_options, config.path, config.file_mode});
-  } catch (const failure& failed) {
-    throw refuse(failed.cause());
+// Makes a sink of the plugin `type`, which has to have the capability.
+std::unique_ptr<sink> made(const logger_config& config, const std::string& type, const std::vector<option>& options,
+                           std::uint64_t capability) {
+  const auto loaded = plugin_registry(config.plugin_directories).load(type);
+  if (!loaded) throw failure(loaded.error());
+  if ((loaded->info().capabilities & capability) != capability) {
+    throw failure({errc::invalid_config, 0,
+                   "the plugin '" + loaded->info().name + "' archives nothing; expected an archiver, as zstd is"});
   }
+  return loaded->make_sink({options, config.path, config.file_mode});
 }
 
+// Whether it is known which plugin the member at `where` means, and where it is looked for: else it would be missing for that
+// reason alone.
+bool is_known(const config_check& checked, const std::string& where, const std::string& type) {
+  return !type.empty() && std::none_of(checked.problems.begin(), checked.problems.end(), [&](const option_problem& one) {
+    return one.path.starts_with("$.plugin_directories") || one.path == where + ".type" || one.path == where;
+  });
+}
+
+// Throws with everything that is wrong: with the file, and with what its sink makes of its options.
 logger_options options_of(const std::string& path, std::function<void(const error&)> on_error) {
-  logger_config config = read_config(path).value();
+  config_check checked = check_config_file(path).value();
+  logger_config& config = checked.config;
   logger_options options;
-  options.sink = sink_of(config, path);
+  const auto make = [&](const char* member, const std::string& type, const std::vector<option>& given,
+                        std::uint64_t capability) {
+    try {
+      return made(config, type, given, capability);
+    } catch (const failure& failed) {
+      error cause = failed.cause();
+      if (!checked.problems.empty() || cause.message.find('\n') != std::string::npos) {
+        throw failure(config_error(path, checked.problems, cause.message));
+      }
+      cause.message = "cannot use the configuration '" + path + "': $." + member + ": " + cause.message;
+      throw failure(std::move(cause));
+    }
+  };
+  if (config.sink_type != "file" && is_known(checked, "$.sink", config.sink_type)) {
+    options.sink = make("sink", config.sink_type, config.sink_options, 0);
+  }
+  if (is_known(checked, "$.archive", config.archiver_type)) {
+    options.archiver = make("archive", config.archiver_type, config.archiver_options, plugin_info::can_archive);
+  }
+  if (!checked.problems.empty()) throw failure(config_error(path, checked.problems));
   options.path = std::move(config.path);
   options.enabled = config.enabled;
   options.delivery = config.delivery;
+  options.ring_bytes = config.ring_bytes;
+  options.on_full = config.on_full;
+  options.ring_in_use = config.ring_in_use;
+  options.latency_max = config.latency_max;
   options.timestamps = config.timestamps;
   options.max_line_bytes = config.max_line_bytes;
   options.file_mode = config.file_mode;

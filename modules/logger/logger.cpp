@@ -2,11 +2,14 @@
 module;
 #include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -17,10 +20,15 @@ module;
 #include <variant>
 #include <vector>
 module annals.logger;
+import annals.archive;
+import annals.drain;
 import annals.io;
+import annals.journal;
 import annals.json;
 import annals.reader;
+import annals.ring;
 import annals.sinks.file;
+#include "state.h"
 
 namespace annals {
 
@@ -29,69 +37,31 @@ namespace {
 constexpr std::size_t stack_line_bytes = 8192;        // longer lines are encoded into a buffer the logger keeps
 constexpr std::size_t kept_line_bytes = 1024 * 1024;  // and which it frees again past this size
 constexpr std::size_t line_bytes_floor = 64;
-constexpr std::chrono::seconds report_interval{1};
-constexpr std::size_t error_kinds = static_cast<std::size_t>(errc::sink_failed) + 1;
-
-// A counter that is written under a lock, or by one thread, and read by any: no locked instruction needed.
-class counter {
- public:
-  void add(std::uint64_t n) noexcept { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_ = 0;
-};
-
-// Passes errors on to the handler: the first of a kind at once, then one a second with the number of those between.
-class error_reports {
- public:
-  explicit error_reports(std::function<void(const error&)> handler) : handler_(std::move(handler)) {}
-
-  std::mutex& mutex() noexcept { return mutex_; }
-
-  void report(const error& what) noexcept try {
-    if (what.code == errc::replaced) return pass_on(what);  // each says how many events may be lost
-    std::uint64_t unheard = 0;
-    {
-      const std::lock_guard lock(mutex_);
-      kind& of_kind = kinds_[static_cast<std::size_t>(what.code)];
-      const auto now = io::calls().uptime();
-      if (of_kind.reported && now - *of_kind.reported < report_interval) {
-        ++of_kind.unheard;
-        return;
-      }
-      of_kind.reported = now;
-      unheard = std::exchange(of_kind.unheard, 0);
-    }
-    if (unheard == 0) return pass_on(what);
-    error counted = what;
-    counted.message += " (and " + std::to_string(unheard) + " more of this kind since the last report)";
-    pass_on(counted);
-  } catch (...) {  // a handler that throws, or no memory for a message: the counters and the receipt remain
-  }
-
- private:
-  struct kind {
-    std::optional<std::chrono::nanoseconds> reported;
-    std::uint64_t unheard = 0;
-  };
-
-  void pass_on(const error& what) const {
-    if (handler_) {
-      handler_(what);
-    } else {
-      io::print_error(what.message);
-    }
-  }
-
-  const std::function<void(const error&)> handler_;
-  std::mutex mutex_;
-  std::array<kind, error_kinds> kinds_;
-};
 
 error invalid_argument(std::string message) {
   return {errc::invalid_argument, 0, std::move(message)};
 }
+
+// Makes ring_bytes a power of two.
+void check_ring(logger_options& options) {
+  if (options.path.empty()) {
+    throw failure(
+        invalid_argument("cannot make an audit logger: logger_options::path is empty; expected the path of the log, beside "
+                         "which the ring lies"));
+  }
+  if (options.ring_bytes < limits::ring_bytes_floor || options.ring_bytes > limits::ring_bytes_ceiling) {
+    throw failure(invalid_argument(
+        "cannot make an audit logger: logger_options::ring_bytes is " + std::to_string(options.ring_bytes) + "; expected " +
+        std::to_string(limits::ring_bytes_floor) + " to " + std::to_string(limits::ring_bytes_ceiling)));
+  }
+  if (options.latency_max < std::chrono::milliseconds(1) || options.latency_max > std::chrono::milliseconds(1000)) {
+    throw failure(invalid_argument("cannot make an audit logger: logger_options::latency_max is " +
+                                   std::to_string(options.latency_max.count()) + " ms; expected 1 to 1000"));
+  }
+  options.ring_bytes = std::bit_ceil(options.ring_bytes);
+}
+
+}  // namespace
 
 logger_options checked(logger_options options) {
   if (options.path.empty() && !options.sink) {
@@ -111,111 +81,43 @@ logger_options checked(logger_options options) {
         invalid_argument("cannot make an audit logger: logger_options::file_mode must let the owner read and write, "
                          "may let others, and has no other bits; expected 0600, 0640 or the like"));
   }
+  if (options.archiver && options.path.empty()) {
+    throw failure(invalid_argument(
+        "cannot make an audit logger: logger_options::archiver is given, and path is empty; expected the path of the log whose "
+        "segments are to be archived"));
+  }
+  if (options.delivery == delivery::ring) check_ring(options);
   return options;
 }
 
-// What a receipt holds when there is no memory left to say more. Made when the library is loaded, and never destroyed.
+// Made when the library is loaded, and never destroyed.
 const std::shared_ptr<const error>& out_of_memory = *new std::shared_ptr<const error>(
     std::make_shared<const error>(error{errc::io, 0, "cannot log the event: no memory left"}));
 
-}  // namespace
-
-// A child of fork(2) has one thread, and a lock that another thread held stays locked in it for ever. So the forking thread
-// holds the locks of all loggers itself meanwhile, and both processes find them free.
-class fork_guard {
- public:
-  using lockable = std::array<std::mutex*, 3>;  // of one logger
-
-  static fork_guard& instance;
-
-  void add(const lockable& locks) {
-    const std::lock_guard lock(mutex_);
-    locked_.reserve((all_.size() + 1) * locks.size());
-    all_.push_back(locks);
+audit_logger::state::state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
+  sink = std::move(options.sink);
+  if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
+  if (options.archiver) {
+    archiver = std::make_unique<background_archiver>(std::move(options.archiver), options.path,
+                                                     [this](const error& what) { reports.report(what); });
   }
-  void remove(const lockable& locks) noexcept {
-    const std::lock_guard lock(mutex_);
-    std::erase(all_, locks);
-  }
+  sink->set_notice_handler([this](const error& what) {
+    if (archiver && (what.code == errc::segment_closed || what.code == errc::disk_space)) archiver->wake();
+    if (what.code == errc::segment_closed || what.code == errc::replaced) log_moved = true;
+    pending_notices.push_back(what);
+  });
+  through_ring = options.delivery == delivery::ring;
+  fork_guard::instance.add(*this);
+}
 
- private:
-  fork_guard() { (void)io::at_fork(prepare, release, release); }
-
-  // Locks all, whatever order other threads lock some of them in (a sink may own a logger): waits for one lock while it has
-  // no other, and begins again with the one that was not free, as std::lock does.
-  static void prepare() {
-    instance.mutex_.lock();
-    std::vector<std::mutex*>& locks = instance.locked_;
-    locks.clear();
-    for (const lockable& of_one : instance.all_) locks.insert(locks.end(), of_one.begin(), of_one.end());
-    for (std::size_t first = 0; first < locks.size();) {
-      std::swap(locks.front(), locks[first]);
-      locks.front()->lock();
-      std::size_t held = 1;
-      while (held < locks.size() && locks[held]->try_lock()) ++held;
-      if (held == locks.size()) return;
-      for (std::size_t i = 0; i < held; ++i) locks[i]->unlock();
-      first = held;
-    }
-  }
-  static void release() {
-    for (std::mutex* const one : instance.locked_) one->unlock();
-    instance.mutex_.unlock();
-  }
-
-  std::mutex mutex_;
-  std::vector<lockable> all_;
-  std::vector<std::mutex*> locked_;  // from prepare to release; with room for all, so that prepare allocates nothing
-};
-
-// Made when the library is loaded, so that no fork finds it half made; never destroyed, so that a logger may outlive it.
-fork_guard& fork_guard::instance = *new fork_guard;
-
-enum class call_kind : std::uint8_t { event, other };  // of the sink: does its failure count as a failed event?
-
-struct audit_logger::state {
-  explicit state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
-    sink = std::move(options.sink);
-    if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
-    sink->set_notice_handler([this](const error& what) { pending_notices.push_back(what); });
-    fork_guard::instance.add(locks());
-  }
-  ~state() {
-    fork_guard::instance.remove(locks());
-    sink.reset();  // which may still have something to say
-    for (const error& what : pending_notices) reports.report(what);
-  }
-  state(const state&) = delete;
-  state& operator=(const state&) = delete;
-
-  fork_guard::lockable locks() noexcept { return {&sink_mutex, &long_line_mutex, &reports.mutex()}; }
-
-  receipt append(std::string_view line, time_point now) noexcept;
-  receipt append_long(const json::line_parts& parts, time_point now) noexcept;
-  receipt refuse(error cause) noexcept;
-  receipt refuse_without_memory() noexcept;
-  template <class Call>
-  std::shared_ptr<const error> with_sink(call_kind kind, Call&& call) noexcept;
-  void unlock_and_report(const error* cause, call_kind kind) noexcept;
-
-  logger_options options;  // never changed once the constructor is done
-  std::mutex sink_mutex;
-  std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the next four
-  std::vector<error> pending_notices;
-  counter accepted;
-  counter bytes;
-  counter notices;
-  std::atomic<std::uint64_t> failed = 0;
-  error_reports reports;
-
-  // Takes the buffer for long lines, or gives one back to be used again.
-  std::vector<char> exchange_long_line(std::vector<char> other) noexcept {
-    const std::lock_guard lock(long_line_mutex);
-    return std::exchange(long_line, std::move(other));
-  }
-  std::mutex long_line_mutex;
-  std::vector<char> long_line;
-};
+audit_logger::state::~state() {
+  fork_guard::instance.remove(*this);
+  drain.reset();
+  close_journal();
+  sink.reset();  // which may still have something to say
+  archiver.reset();
+  for (const error& what : pending_notices) reports.report(what);
+}
 
 // The exception being handled, as an error.
 std::shared_ptr<const error> current_error() noexcept try {
@@ -235,26 +137,6 @@ std::shared_ptr<const error> current_error() noexcept try {
   return out_of_memory;
 }
 
-// Runs `call` with the sink to itself; whatever it throws becomes an error. What there is to report is reported without the
-// lock. Inlined: the way from log_event to write(2) has few calls, since returning through many from a system call is slow.
-template <class Call>
-[[gnu::always_inline]] inline std::shared_ptr<const error> audit_logger::state::with_sink(call_kind kind,
-                                                                                          Call&& call) noexcept {
-  std::shared_ptr<const error> cause;
-  sink_mutex.lock();
-  try {
-    call();
-  } catch (...) {
-    cause = current_error();
-  }
-  if (pending_notices.empty() && !cause) [[likely]] {
-    sink_mutex.unlock();
-  } else {
-    unlock_and_report(cause.get(), kind);
-  }
-  return cause;
-}
-
 void audit_logger::state::unlock_and_report(const error* cause, call_kind kind) noexcept {
   const std::vector<error> heard = std::exchange(pending_notices, {});
   notices.add(heard.size());
@@ -262,18 +144,6 @@ void audit_logger::state::unlock_and_report(const error* cause, call_kind kind) 
   if (cause != nullptr && kind == call_kind::event) failed.fetch_add(1, std::memory_order_relaxed);
   for (const error& what : heard) reports.report(what);
   if (cause != nullptr) reports.report(*cause);
-}
-
-[[gnu::always_inline]] inline receipt audit_logger::state::append(std::string_view line, time_point now) noexcept {
-  std::uint64_t sequence = 0;
-  auto cause = with_sink(call_kind::event, [&] {
-    const std::uint64_t next = accepted.get() + 1;
-    sink->write({line, 1, next, now});
-    sequence = next;
-    accepted.add(1);
-    bytes.add(line.size());
-  });
-  return cause ? receipt(std::move(cause)) : receipt(sequence);
 }
 
 receipt audit_logger::state::refuse(error cause) noexcept try {
@@ -322,7 +192,9 @@ audit_logger::~audit_logger() = default;
 
 receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
   char ts[timestamp_bytes_max];
-  const time_point now = io::calls().now();
+  // In a ring an event costs less than reading the clock does: the coarse one, some ms late, will do for seconds.
+  const bool is_coarse = state_->options.delivery == delivery::ring && state_->options.timestamps == precision::seconds;
+  const time_point now = is_coarse ? io::calls().now_coarse() : io::calls().now();
   const timestamp time = details.ts ? *details.ts : timestamp{now, state_->options.timestamps};
   const std::size_t ts_bytes = format_timestamp(time, ts);
   if (ts_bytes == 0) {
@@ -374,20 +246,29 @@ receipt audit_logger::log_event(const event& e) noexcept try {
 }
 
 receipt audit_logger::sync() noexcept {
-  std::uint64_t last = 0;
-  auto cause = state_->with_sink(call_kind::other, [&] {
-    last = state_->accepted.get();
-    state_->sink->sync();
-  });
-  return cause ? receipt(std::move(cause)) : receipt(last);
+  state& s = *state_;
+  const std::uint64_t last = s.last_accepted();
+  if (auto cause = s.flush()) return receipt(std::move(cause));
+  const auto sync = [&s] { s.options.delivery == delivery::durable ? s.sync_log_itself(nullptr) : s.sink->sync(); };
+  if (auto cause = s.with_sink(call_kind::other, sync)) return receipt(std::move(cause));
+  s.sync_ring();
+  for (std::uint64_t before = s.synced.load(); before < last && !s.synced.compare_exchange_weak(before, last);) continue;
+  return receipt(last);
+}
+
+receipt audit_logger::sync(const receipt& of) noexcept {
+  if (!of.accepted() || of.sequence() <= state_->synced.load()) return of;
+  const receipt synced = sync();
+  return synced ? of : synced;
 }
 
 receipt audit_logger::reopen() noexcept {
   auto cause = state_->with_sink(call_kind::other, [&] { state_->sink->reopen(); });
-  return cause ? receipt(std::move(cause)) : receipt(state_->accepted.get());
+  return cause ? receipt(std::move(cause)) : receipt(state_->last_accepted());
 }
 
 std::vector<event> audit_logger::tail_log(std::int64_t n) const {
+  (void)state_->flush();  // a failure is reported; what is in the log can be read all the same
   std::optional<damage> first;
   std::uint64_t count = 0;
   const auto note = [&](const damage& found) {
@@ -403,7 +284,7 @@ std::vector<event> audit_logger::tail_log(std::int64_t n) const {
 }
 
 logger_stats audit_logger::stats() const noexcept {
-  return {state_->accepted.get(), state_->failed.load(std::memory_order_relaxed), state_->bytes.get(), state_->notices.get()};
+  return state_->stats();
 }
 
 const std::string& audit_logger::path() const noexcept {

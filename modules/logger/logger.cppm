@@ -8,6 +8,7 @@
 // Every function may be called from any thread, but the destructor, which must be the last call.
 module;
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -36,13 +37,36 @@ struct logger_options {
   std::function<void(const error&)> on_error = {};
   // Where the lines go; the file sink on `path` when empty.
   std::unique_ptr<annals::sink> sink = {};
+  // Gets the closed segments of the log, one by one, on a thread of the lowest priority, which the first rotation starts
+  // (docs/sinks.md, zstd). None: they stay as they are. Needs `path`.
+  std::unique_ptr<annals::sink> archiver = {};
+
+  // With delivery::ring alone. The ring is the file `path` + ".ring", which has all its blocks from the first event on, is
+  // removed when the logger is destroyed, and is brought into the log by the next owner where that did not come to pass.
+  std::size_t ring_bytes = 64 * 1024 * 1024;  // 64 KiB to 512 MiB; rounded up to a power of two
+  annals::on_full on_full = annals::on_full::block;
+  annals::ring_in_use ring_in_use = annals::ring_in_use::refuse;
+  std::chrono::milliseconds latency_max{5};  // how long an event may stay in the ring while the sink is well; 1 to 1000
+};
+
+// Of the archiver, by this logger.
+struct archive_stats {
+  std::uint64_t archived = 0;   // segments
+  std::uint64_t waiting = 0;    // closed segments that are to be, as seen last; with the one in work
+  std::uint64_t failed = 0;     // attempts; they are repeated
+  std::uint64_t bytes_in = 0;   // of the archived segments
+  std::uint64_t bytes_out = 0;  // of the files that they became
+  std::uint64_t in_work = 0;    // the number of the segment being archived; 0: none
 };
 
 struct logger_stats {
   std::uint64_t accepted = 0;  // events whose receipt says so
   std::uint64_t failed = 0;    // events whose receipt says why not
-  std::uint64_t bytes = 0;     // of the accepted lines, newlines included
-  std::uint64_t notices = 0;   // errc::replaced, errc::torn_tail and the like: no event failed
+  std::uint64_t bytes = 0;  // of the lines given to the sink, newlines included; with delivery::ring not yet those in the ring
+  std::uint64_t notices = 0;    // errc::replaced, errc::torn_tail and the like: no event failed
+  std::uint64_t dropped = 0;    // of the failed ones: those that on_full::drop dropped
+  std::uint64_t recovered = 0;  // events that a dead owner of the ring or the journal left, brought into the log by this logger
+  archive_stats archive = {};
 };
 
 class audit_logger {
@@ -54,6 +78,7 @@ class audit_logger {
   // annals::failure: invalid_config with everything that is wrong in it, plugin_refused, or what the sink's plugin said.
   static audit_logger from_config(const std::string& path, std::function<void(const error&)> on_error = {});
 
+  // Waits for the segment that is just being archived: an archiver cannot be interrupted, but by a death.
   ~audit_logger();
   audit_logger(const audit_logger&) = delete;
   audit_logger& operator=(const audit_logger&) = delete;
@@ -79,6 +104,8 @@ class audit_logger {
   // and goes on telling it, for events that can no longer be made durable (their file failed to sync, or was removed), until
   // reopen().
   receipt sync() noexcept;
+  // The same for the event of this receipt, and those before it; costs nothing where a later sync() has spoken for it already.
+  receipt sync(const receipt& of) noexcept;
 
   // Lets go of the file and uses the one at the path from the next event on: for whoever rotates by renaming.
   receipt reopen() noexcept;
@@ -99,6 +126,18 @@ class audit_logger {
   std::atomic<bool> enabled_;
   std::unique_ptr<state> state_;
 };
+
+// What recover_log found.
+struct log_recovery {
+  bool found = false;        // there was a ring or a journal; now there is none
+  std::uint64_t events = 0;  // that were brought into the log
+};
+
+// Brings into the log at `path` what a dead process left in its ring (delivery::ring) and what a machine that lost its power
+// left in its journal (delivery::durable), makes it durable, and removes both. A logger of that delivery does so by itself with
+// its first event. `on_notice` hears of what is no failure. Errors: ring_not_owned while an owner lives, and what the log's
+// files refuse; then what is left stays. Any thread.
+result<log_recovery> recover_log(const std::string& path, std::function<void(const error&)> on_notice = {});
 
 }  // namespace annals
 #pragma GCC visibility pop

@@ -8,6 +8,7 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -148,12 +149,19 @@ std::string linker_said(std::string text, const std::string& loaded_by, const st
 
 // Loads the file; what the dynamic linker said, or nothing. Whatever a static constructor throws ends the process here: it has
 // passed through dlopen(3), whose lock would stay locked, and the next thread that loads anything would wait for ever.
-std::string load_into(boost::dll::shared_library& handle, const std::string& by) noexcept {
+std::string load_into(boost::dll::shared_library& handle, const std::string& by, const std::string& path) noexcept try {
   std::error_code failed;
   handle.load(by, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
   if (!failed) return {};
-  const char* const said = ::dlerror();
+  const char* const said = ::dlerror();  // NOLINT(concurrency-mt-unsafe): each thread has its own
   return said == nullptr ? failed.message() : said;
+} catch (...) {
+  std::fprintf(
+      stderr,
+      "annals: a static constructor of the plugin '%s' threw an exception, which no process survives; tell its author, "
+      "and try: annals plugin check '%s'\n",
+      path.c_str(), path.c_str());
+  std::terminate();
 }
 
 // Plugins that are never unloaded. Never destroyed: code of theirs may run until the process ends.
@@ -183,7 +191,7 @@ result<plugin> load_plugin(const std::string& path, unload policy) try {
   if (!found) return std::move(found.error());
   auto loaded = std::make_shared<plugin::library>();
   const std::string by = found->file.path_in_proc();  // the file that was examined, whatever is at `path` now
-  const std::string failed = load_into(loaded->handle, by);
+  const std::string failed = load_into(loaded->handle, by, path);
   if (!failed.empty()) {
     return refused(path, "the dynamic linker refused it: " + linker_said(failed, by, path) +
                              ". Are the libraries it needs installed (ldd '" + path + "'), and is /proc mounted?");
@@ -221,6 +229,9 @@ errc code_of(std::int32_t code) noexcept {
     case ANNALS_ERROR_REPLACED: return errc::replaced;
     case ANNALS_ERROR_TORN_TAIL: return errc::torn_tail;
     case ANNALS_ERROR_NOT_REGULAR: return errc::not_a_regular_file;
+    case ANNALS_ERROR_CLOSED: return errc::segment_closed;
+    case ANNALS_ERROR_DELETED: return errc::segment_deleted;
+    case ANNALS_ERROR_DISK_SPACE: return errc::disk_space;
     default: return errc::sink_failed;
   }
 }
@@ -257,7 +268,13 @@ class plugin_sink final : public sink {
     host.notice = &plugin_sink::on_notice;
     create(host);
   }
-  ~plugin_sink() override { functions_.destroy(made_); }
+  ~plugin_sink() override {
+    try {
+      functions_.destroy(made_);
+    } catch (...) {
+      notice({errc::sink_failed, 0, let_out("destroy")});
+    }
+  }
 
   void write(const batch& lines) override {
     annals_batch given = {};
@@ -267,22 +284,23 @@ class plugin_sink final : public sink {
     given.count = lines.count;
     given.first_sequence = lines.first_sequence;
     given.now_us = lines.now.time_since_epoch().count();
-    check(functions_.write(made_, &given), "write");
+    check("write", functions_.write, made_, &given);
   }
-  void sync() override { check(functions_.sync(made_), "sync"); }
-  void reopen() override { check(functions_.reopen(made_), "reopen"); }
+  void sync() override { check("sync", functions_.sync, made_); }
+  void reopen() override { check("reopen", functions_.reopen, made_); }
   annals::position position() override {
     annals_position where = {};
-    check(functions_.position(made_, &where), "position");
+    check("position", functions_.position, made_, &where);
     return {where.segment, where.offset};
   }
+  bool keeps_log() const noexcept override { return (library_->info.capabilities & plugin_info::writes_log) != 0; }
   void archive(const closed_segment& segment) override {
     if (functions_.archive == nullptr) return sink::archive(segment);
     annals_segment given = {};
     given.struct_size = sizeof given;
     given.path = segment.path.c_str();
     given.number = segment.number;
-    check(functions_.archive(made_, &given), "archive");
+    check("archive", functions_.archive, made_, &given);
   }
 
  private:
@@ -293,7 +311,7 @@ class plugin_sink final : public sink {
     try {
       status = functions_.create(&host, &made_);
     } catch (...) {
-      throw failure({errc::sink_failed, 0, who() + " let an exception out of create; expected a status. " + broken()});
+      throw failure({errc::sink_failed, 0, let_out("create")});
     }
     if (status != ANNALS_OK) fail(nullptr, status, "create");
     if (made_ == nullptr) {
@@ -301,16 +319,44 @@ class plugin_sink final : public sink {
     }
   }
 
-  void check(annals_status status, const char* function) {
+  // Calls a function of the table, and throws what it reports.
+  template <class Function, class... Arguments>
+  void check(const char* name, Function function, Arguments... arguments) {
+    annals_status status = ANNALS_FAILED;
+    try {
+      status = function(arguments...);
+    } catch (...) {
+      throw_let_out(name);
+    }
     if (status != ANNALS_OK) [[unlikely]]
-      fail(made_, status, function);
+      fail(made_, status, name);
+  }
+
+  bool ask_why(annals_sink* of, annals_error& said) const noexcept {
+    try {
+      return functions_.last_error(of, &said) == ANNALS_OK;
+    } catch (...) {
+      return false;
+    }
+  }
+
+  // What to say of an exception, which is being handled, and which no plugin may let out.
+  std::string let_out(const char* function) const {
+    std::string what;
+    try {
+      throw;
+    } catch (const std::exception& thrown) {
+      what = " (" + text_of(thrown.what()) + ")";
+    } catch (...) {  // nothing more to say of it
+    }
+    return who() + " let an exception" + what + " out of " + function + "; expected a status. " + broken();
   }
 
   // Throws what the plugin says of the failed call.
   [[noreturn, gnu::cold, gnu::noinline]] void fail(annals_sink* of, annals_status status, const char* function) {
     annals_error said = {};
     said.struct_size = sizeof said;
-    const bool has_said = functions_.last_error(of, &said) == ANNALS_OK;
+    const bool has_said = ask_why(of, said);
     std::string message = has_said ? text_of(said.message) : std::string();
     if (message.empty()) message = std::string(function) + " failed, and it does not say why";
     if (status != ANNALS_FAILED) {
@@ -319,6 +365,10 @@ class plugin_sink final : public sink {
     }
     const errc code = !has_said || status != ANNALS_FAILED ? errc::sink_failed : code_of(said.code);
     throw sink_error({code, has_said ? said.system_code : 0, who() + ": " + message});
+  }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void throw_let_out(const char* function) const {  // or write() keeps registers for it
+    throw sink_error({errc::sink_failed, 0, let_out(function)});
   }
 
   std::string broken() const {

@@ -3,10 +3,8 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,12 +17,11 @@ module annals.reader;
 import annals.io;
 import annals.json;
 import annals.segment;
+import annals.source;
 
 namespace annals {
 
 namespace {
-
-constexpr std::size_t block_bytes = 64 * 1024;
 
 // How long a file that was renamed or replaced is still read: its writers may notice later than we do. The file sink
 // notices within 100 ms.
@@ -34,233 +31,157 @@ constexpr std::chrono::milliseconds grace{250};
 constexpr std::chrono::hours wait_max{24 * 365};
 
 struct opened_file {
-  io::file file;
-  io::file_status identity;
+  source::content file;
   std::chrono::nanoseconds seen{0};  // when; io::system_calls::uptime
 };
 
-struct forward_line {
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;  // newline not included
-  bool too_long = false;    // then `text` is empty
-  std::string_view text;    // valid until the next call
-};
-
-// The lines of a file from an offset on, as they become complete.
-class forward_lines {
- public:
-  forward_lines() = default;
-  forward_lines(const io::file& file, std::uint64_t at)
-      : first_(file.read_before(check_first_bytes_max, check_first_bytes_max).value()),
-        buffer_(file.read_before(at, check_last_bytes_max).value()),
-        head_(buffer_.size()),
-        offset_(at) {}
-
-  std::uint64_t offset() const noexcept { return offset_; }
-  std::uint64_t end() const noexcept { return offset_ + dropped_ + (buffer_.size() - head_); }
-
-  // Of a cursor at offset().
-  std::uint64_t check() const noexcept {
-    const auto first_bytes = static_cast<std::size_t>(std::min<std::uint64_t>(offset_, check_first_bytes_max));
-    return check_of(std::string_view(first_).substr(0, first_bytes), dropped_ != 0 ? before_dropped_ : before_head());
-  }
-
-  // Does offset() lie behind a line whose newline was still missing?
-  bool is_behind_line() const noexcept { return head_ != 0 && dropped_ == 0 && buffer_[head_ - 1] != '\n'; }
-
-  enum class found : std::uint8_t { nothing, more, rewritten };
-
-  // Reads what was appended; or finds that what was read before is not there any more.
-  found fill(const io::file& file) {
-    const std::size_t overlap = std::min(buffer_.size(), check_last_bytes_max);
-    std::string block(overlap + block_bytes, '\0');
-    block.resize(file.read_at(block.data(), block.size(), end() - overlap).value());
-    if (!block.starts_with(std::string_view(buffer_).substr(buffer_.size() - overlap))) return found::rewritten;
-    if (block.size() == overlap) return found::nothing;
-    std::string first(check_first_bytes_max, '\0');
-    first.resize(file.read_at(first.data(), first.size(), 0).value());
-    if (!first.starts_with(first_)) return found::rewritten;
-    first_ = std::move(first);
-    buffer_.erase(0, head_ - before_head().size());
-    head_ = std::min(head_, check_last_bytes_max);
-    buffer_.append(block, overlap);
-    return found::more;
-  }
-
-  std::optional<forward_line> next() {
-    const std::size_t newline = buffer_.find('\n', head_ + searched_);
-    if (newline == std::string::npos) {
-      searched_ = buffer_.size() - head_;
-      if (searched_ > limits::read_line_bytes_max) drop();
-      return std::nullopt;
-    }
-    const forward_line line = cut(newline);
-    offset_ += line.bytes + 1;
-    head_ = newline + 1;
-    searched_ = 0;
-    dropped_ = 0;
-    return line;
-  }
-
-  // What has no newline yet.
-  forward_line rest() const { return cut(buffer_.size()); }
-
- private:
-  std::string_view before_head() const noexcept {
-    const std::size_t bytes = std::min(head_, check_last_bytes_max);
-    return std::string_view(buffer_).substr(head_ - bytes, bytes);
-  }
-
-  forward_line cut(std::size_t to) const {
-    forward_line line;
-    line.offset = offset_;
-    line.bytes = dropped_ + (to - head_);
-    line.too_long = line.bytes > limits::read_line_bytes_max;
-    if (!line.too_long) line.text = std::string_view(buffer_).substr(head_, to - head_);
-    return line;
-  }
-
-  // Lets go of a line that is too long to be returned; only where it ends matters now.
-  void drop() {
-    if (dropped_ == 0) before_dropped_ = before_head();
-    dropped_ += searched_;
-    searched_ = 0;
-    buffer_.erase(0, buffer_.size() - check_last_bytes_max);
-    head_ = buffer_.size();
-  }
-
-  std::string first_;           // the file's first bytes
-  std::string buffer_;          // what was read, up to check_last_bytes_max bytes before head_ included
-  std::size_t head_ = 0;        // where in the buffer the next line begins, or goes on behind what was dropped
-  std::size_t searched_ = 0;    // bytes from head_ on that contain no newline
-  std::uint64_t offset_ = 0;    // of the next line in the file
-  std::uint64_t dropped_ = 0;   // bytes of it that were let go
-  std::string before_dropped_;  // the bytes before offset_, if any were dropped since
-};
+std::uint64_t check_at(const source::forward_lines& lines) {
+  return check_of(lines.first_bytes(), lines.last_bytes());
+}
 
 }  // namespace
 
 struct follower::state {
-  state(std::string log_path, const cursor& from, read_options read)
-      : path(std::move(log_path)), options(std::move(read)), start(from), watch(path) {}
+  state(std::string log_path, const cursor& begin_at, read_options read)
+      : path(std::move(log_path)), from(begin_at), watch(path), told(path, std::move(read)) {}
 
-  std::optional<opened_file> open_at_path();
   bool open();
-  std::uint64_t starting_offset(const opened_file& opened);
-  void begin(opened_file& next, std::uint64_t at);
+  std::optional<source::view> look();
+  std::uint64_t starting_offset(source::content& opened);
+  void begin(source::content opened, std::uint64_t number, bool is_live, std::uint64_t at);
   std::optional<event> take_line();
-  std::optional<event> decode(const forward_line& line);
+  std::optional<event> decode(const source::line& line);
   bool fill();
   void look_for_successor();
-  bool move_on(std::optional<event>& last);
+  std::chrono::nanoseconds time_to_settle();
+  bool move_on();
+  void end_file();
   void report(std::uint64_t at, std::uint64_t bytes, std::string cause);
+  void report_losses_of(source::content& content);
 
   const std::string path;
-  const read_options options;
-  std::optional<cursor> start;  // until the first file is open
+  cursor from;  // where to go on while no file is open
   io::change_watch watch;
   std::atomic<bool> stopped = false;
-  std::uint64_t damaged = 0;
+  reports told;
+  bool begun = false;  // a file was open
 
-  io::file file;
-  io::file_status identity;  // of file
+  source::content file;
   std::uint64_t segment = 0;
-  forward_lines lines;
+  bool is_live = false;  // it stood at the path when it was opened
+  bool closed = false;   // it is a closed segment now
+  source::forward_lines lines;
+  std::optional<event> rest;                      // an event whose newline will not come
   std::optional<std::chrono::nanoseconds> moved;  // when file was first seen not to be at the path any more
-  std::deque<opened_file> successors;             // the files that stood at the path since, oldest first
+  std::deque<opened_file> successors;             // the files that others put at the path since, oldest first
   std::optional<io::file_status> refused;         // what stood at the path and could not be opened
 };
 
 void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string cause) {
-  ++damaged;
-  if (options.on_damage) options.on_damage({path, at, bytes, std::move(cause)});
+  told.damaged({file.is_open() ? file.path() : path, at, bytes, std::move(cause)});
 }
 
-// Goes on in `next`, at `at`; takes the file out of it. Nothing is changed when it throws.
-void follower::state::begin(opened_file& next, std::uint64_t at) {
-  forward_lines from(next.file, at);
-  segment = segment::live_number(path).value();
-  file = std::move(next.file);
-  identity = next.identity;
-  lines = std::move(from);
+void follower::state::report_losses_of(source::content& content) {
+  report_losses(content, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+    told.damaged({content.path(), at, bytes, std::move(cause), true});
+  });
+}
+
+// Goes on in `opened`, at `at`. Nothing is changed when it throws.
+void follower::state::begin(source::content opened, std::uint64_t number, bool live, std::uint64_t at) {
+  source::forward_lines fresh(opened, at);
+  file = std::move(opened);
+  segment = number;
+  is_live = live;
+  closed = !live;
+  lines = std::move(fresh);
   moved.reset();
+  begun = true;
 }
 
-// Opens what is at the path; nothing where nothing is. What cannot be opened is thrown when we have not begun, and so were
-// given a path that is no log; afterwards somebody is at work there, and it is reported once and waited for.
-std::optional<opened_file> follower::state::open_at_path() {
+// The log as it is. What cannot be opened is thrown when we have not begun, and so were given a path that is no log; afterwards
+// somebody is at work there, and it is reported once and waited for.
+std::optional<source::view> follower::state::look() {
   const auto at_path = io::status_at(path).value();
-  if (!at_path) return std::nullopt;
-  auto opened = io::file::open(path, io::open_for::reading);
-  if (opened) {
-    const io::file_status status = opened->status().value();
+  auto log = source::view_of(path);
+  if (log) {
     refused.reset();
-    return opened_file{std::move(*opened), status, io::calls().uptime()};
+    return std::move(*log);
   }
-  if (!io::status_at(path).value()) return std::nullopt;  // gone between the two looks
-  if (start) throw failure(std::move(opened.error()));
-  if (!refused || !io::same_file(*refused, *at_path)) {
-    refused = at_path;
-    report(0, 0, opened.error().message + "; waiting for one that can be read");
+  if (!begun) throw failure(std::move(log.error()));
+  const io::file_status found = at_path.value_or(io::file_status{});
+  if (!refused || !io::same_file(*refused, found)) {
+    refused = found;
+    told.damaged({path, 0, 0, log.error().message + "; waiting for one that can be read"});
   }
   return std::nullopt;
 }
 
-// Opens a file where none is open. False where there is none yet.
+// Opens the segment in which to go on. False where there is none yet.
 bool follower::state::open() {
-  auto opened = open_at_path();
-  if (!opened) return false;
-  const std::uint64_t at = starting_offset(*opened);
-  begin(*opened, at);
-  start.reset();
-  return true;
+  for (;;) {
+    auto log = look();
+    if (!log || (log->closed.empty() && !log->live.is_open())) return false;
+    const bool is_fresh = from == cursor{};
+    const bool is_ahead = from.at.segment > log->live_number;
+    if (is_ahead) {
+      report(0, 0,
+             "the cursor " + to_string(from) + " stands in segment " + std::to_string(from.at.segment) +
+                 ", but the live segment is " + std::to_string(log->live_number) + "; reading the log from its beginning");
+      from = {};
+    }
+    const auto next =
+        std::find_if(log->closed.begin(), log->closed.end(), [&](const auto& s) { return s.number >= from.at.segment; });
+    const bool is_closed = next != log->closed.end();
+    const std::uint64_t number = is_closed ? next->number : log->live_number;
+    if (!is_fresh && !is_ahead && number != from.at.segment) {
+      told.missing(from.at.segment, number - 1, from.at.offset);
+      from = {{number, 0}, 0};
+    }
+    if (!is_closed && !log->live.is_open()) return false;
+    source::content opened = is_closed ? source::open_closed(path, *next).value() : std::move(log->live);
+    if (!opened.is_open()) continue;  // deleted between the two looks
+    report_losses_of(opened);
+    const std::uint64_t at = starting_offset(opened);
+    begin(std::move(opened), number, !is_closed, at);
+    return true;
+  }
 }
 
-// Where to begin in the first file: where the cursor stands, if it still fits.
-std::uint64_t follower::state::starting_offset(const opened_file& opened) {
-  if (!start || *start == cursor{}) return 0;
-  const annals::position& at = start->at;
-  const std::uint64_t live = segment::live_number(path).value();
-  if (at.segment != live) {
-    report(0, 0,
-           "the cursor " + to_string(*start) + " stands in segment " + std::to_string(at.segment) +
-               ", but the live segment is " + std::to_string(live) + "; reading the live segment from its beginning");
-    return 0;
-  }
-  const bool fits = at.offset <= opened.identity.bytes &&
-                    (start->check == 0 || start->check == forward_lines(opened.file, at.offset).check());
-  if (fits) return at.offset;
-  report(0, 0,
-         "the cursor " + to_string(*start) +
-             " does not fit this file, which was cut, rewritten or replaced; reading it from its beginning");
+// Where to begin in a segment: where the cursor stands, if it still fits.
+std::uint64_t follower::state::starting_offset(source::content& opened) {
+  if (from.at.offset == 0) return 0;
+  const bool fits = from.check == 0 ? from.at.offset <= opened.bytes().value()
+                                    : (opened.is_compressed() || from.at.offset <= opened.bytes().value()) &&
+                                          from.check == check_at(source::forward_lines(opened, from.at.offset));
+  if (fits) return from.at.offset;
+  told.damaged({opened.path(), 0, 0,
+                "the cursor " + to_string(from) +
+                    " does not fit this file, which was cut, rewritten or replaced; reading it from its beginning"});
   return 0;
 }
 
-// Reads what was appended. True when there is something new to look at, or when the file had to be begun again.
+// Reads on. True when there is something new to look at, or when the file had to be begun again.
 bool follower::state::fill() {
-  const forward_lines::found found = lines.fill(file);
-  if (found == forward_lines::found::rewritten) {
+  using found = source::forward_lines::found;
+  const found what = lines.fill(file);
+  report_losses_of(file);
+  if (what == found::rewritten) {
     report(lines.end(), 0, "the file was cut or rewritten behind the reader; reading it again from its beginning");
-    lines = forward_lines(file, 0);
+    lines = source::forward_lines(file, 0);
+  } else if (what == found::lost) {
+    const source::line cut = lines.rest();
+    if (cut.bytes != 0) rest = decode(cut);
+    lines.skip();
   }
-  return found != forward_lines::found::nothing;
+  return what != found::nothing;
 }
 
-std::optional<event> follower::state::decode(const forward_line& line) {
-  if (line.too_long) {
-    report(line.offset, line.bytes, "a line longer than " + std::to_string(limits::read_line_bytes_max) + " bytes");
-    return std::nullopt;
-  }
-  auto read = json::decode_line(line.text);
-  if (!read) {
-    std::string cause = cause_of(line.text, read.error().message);
-    const std::size_t glued = decode_glued_line(line.text, read, json::decode_line);
-    if (glued == std::string::npos) {
-      report(line.offset, line.bytes, std::move(cause));
-      return std::nullopt;
-    }
-    report(line.offset, glued, std::string(glued_cause));
-  }
+std::optional<event> follower::state::decode(const source::line& line) {
+  auto read = event_of(line, json::decode_line, [this](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+    report(at, bytes, std::move(cause));
+  });
+  if (!read) return std::nullopt;
   return std::move(*read);
 }
 
@@ -275,44 +196,90 @@ std::optional<event> follower::state::take_line() {
   }
 }
 
-// Keeps hold of what now stands at the path, so that it is not missed however soon it is replaced in its turn.
+// What stands at the path now? Where the log was rotated, our file is a closed segment, and the next one is found by its
+// number. Where somebody else put a file there, that is kept hold of, so that it is not missed however soon it is replaced in
+// its turn.
 void follower::state::look_for_successor() {
   const auto at_path = io::status_at(path).value();
-  if (at_path && io::same_file(*at_path, identity)) {
+  if (at_path && io::same_file(*at_path, file.identity())) {
     moved.reset();
     return;
   }
   if (!moved) moved = io::calls().uptime();
   const auto is_known = [this](const io::file_status& found) {
     return std::any_of(successors.begin(), successors.end(),
-                       [&](const opened_file& s) { return io::same_file(found, s.identity); });
+                       [&](const opened_file& s) { return io::same_file(found, s.file.identity()); });
   };
-  if (!at_path || is_known(*at_path)) return;
-  auto opened = open_at_path();
-  if (opened && !io::same_file(opened->identity, identity) && !is_known(opened->identity))
-    successors.push_back(std::move(*opened));
+  if (at_path && is_known(*at_path)) return;
+  auto log = look();
+  if (!log) return;
+  if (log->live_number > segment && successors.empty()) {
+    const auto same_number = [this](const auto& s) { return s.number == segment; };
+    const auto ours = std::find_if(log->closed.begin(), log->closed.end(), same_number);
+    const auto status = ours == log->closed.end() ? std::nullopt : io::status_at(ours->path).value();
+    const bool is_another = status && !ours->compressed && !io::same_file(*status, file.identity());
+    if (!is_another) {
+      closed = true;
+      return;
+    }
+    // Somebody else had put another file in place of ours, and that one is the closed segment.
+    auto opened = source::open_closed(path, *ours).value();
+    if (opened.is_open() && !opened.is_compressed()) successors.push_back({std::move(opened), io::calls().uptime()});
+    return;
+  }
+  if (!log->live.is_open() || log->live_number > segment) return;
+  const io::file_status& found = log->live.identity();
+  if (!io::same_file(found, file.identity()) && !is_known(found))
+    successors.push_back({std::move(log->live), io::calls().uptime()});
 }
 
-// Leaves the file once it has had its grace period: for the one that replaced it, or, when it was removed, for the next one
-// there will be (and so that its directory, which it keeps alive, can be seen to be removed, too). True when it did; `last` is
-// an event that the old file still had.
-bool follower::state::move_on(std::optional<event>& last) {
-  look_for_successor();
+// How long the closed segment may still grow by writers that have not noticed; they do within 100 ms of the rename.
+std::chrono::nanoseconds follower::state::time_to_settle() {
+  using std::chrono::nanoseconds;
+  const io::file_status now = file.status().value();
+  if (file.is_compressed() || now.links == 0) return nanoseconds(0);  // what is compressed or deleted has settled before
+  const nanoseconds since_rename = io::calls().now() - now.changed;
+  const nanoseconds since_seen = moved ? io::calls().uptime() - *moved : nanoseconds(0);  // should the clock be set back
+  if (!moved) moved = io::calls().uptime();
+  return grace - std::min<nanoseconds>(grace, std::max(since_rename, since_seen));
+}
+
+// What has no newline will get none now.
+void follower::state::end_file() {
+  const source::line cut = lines.rest();
+  if (cut.bytes != 0 && !(lines.is_behind_line() && is_blank(cut.text))) rest = decode(cut);
+}
+
+// Leaves the file when there will be no more of it: for the next segment; for the file that somebody else put in its place, or,
+// when it was removed, for the next one there will be (and so that its directory, which it keeps alive, can be seen to be
+// removed, too). True when it did.
+bool follower::state::move_on() {
+  if (is_live && !closed) look_for_successor();
   const auto now = io::calls().uptime();
+  if (closed) {
+    if (time_to_settle() > std::chrono::nanoseconds(0)) return false;
+    // A last look: what a late writer added may have come since the file was read.
+    if (fill()) return true;
+    end_file();
+    from = {{segment + 1, 0}, 0};
+    file = {};
+    lines = {};
+    moved.reset();
+    return true;
+  }
   const bool replaced = !successors.empty() && now - successors.front().seen >= grace;
   const bool removed = successors.empty() && moved && now - *moved >= grace && file.status().value().links == 0;
   if (!replaced && !removed) return false;
-  const forward_lines finished = lines;
+  end_file();
   if (replaced) {
-    begin(successors.front(), 0);
+    begin(std::move(successors.front().file), segment, true, 0);
     successors.pop_front();
   } else {
-    file.close();
+    from = {{segment, 0}, 0};
+    file = {};
     lines = {};
     moved.reset();
   }
-  const forward_line rest = finished.rest();  // what has no newline will get none now
-  if (rest.bytes != 0 && !(finished.is_behind_line() && is_blank(rest.text))) last = decode(rest);
   return true;
 }
 
@@ -323,28 +290,26 @@ follower::~follower() = default;
 
 std::optional<event> follower::next(std::optional<std::chrono::milliseconds> timeout) {
   using clock = std::chrono::steady_clock;
+  using std::chrono::milliseconds;
   state& s = *state_;
-  constexpr std::chrono::milliseconds none(0);
-  const auto limit = std::clamp<std::chrono::milliseconds>(timeout.value_or(none), none, wait_max);
+  constexpr milliseconds none(0);
+  const auto limit = std::clamp<milliseconds>(timeout.value_or(none), none, wait_max);
   const auto deadline = clock::now() + limit;
   for (bool waited_out = false;;) {
+    if (s.rest) return std::exchange(s.rest, std::nullopt);
     if (s.stopped.load(std::memory_order_relaxed)) return std::nullopt;
     if (s.file.is_open() || s.open()) {
       if (auto read = s.take_line()) return read;
-      if (s.fill()) continue;
-      std::optional<event> last;
-      if (s.move_on(last)) {
-        if (last) return last;
-        continue;
-      }
+      if (s.fill() || s.move_on()) continue;
     }
     if (waited_out) return std::nullopt;
-    std::optional<std::chrono::milliseconds> wait;
-    if (timeout)
-      wait = std::max(std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now()), std::chrono::milliseconds(0));
+    std::optional<milliseconds> wait;
+    if (timeout) wait = std::max(std::chrono::ceil<milliseconds>(deadline - clock::now()), none);
     // Nobody tells of writes to a file that has left its place, or when the grace period is over.
     const bool in_grace = s.moved && io::calls().uptime() - *s.moved < grace;
     if (in_grace || !s.successors.empty()) wait = std::min(wait.value_or(grace), grace);
+    if (s.closed && s.file.is_open())
+      wait = std::min(wait.value_or(grace), std::chrono::ceil<milliseconds>(s.time_to_settle()) + milliseconds(1));
     if (auto failed = s.watch.wait(wait)) throw failure(std::move(*failed));
     waited_out = timeout && clock::now() >= deadline;
   }
@@ -352,12 +317,16 @@ std::optional<event> follower::next(std::optional<std::chrono::milliseconds> tim
 
 cursor follower::position() const {
   const state& s = *state_;
-  if (!s.file.is_open()) return s.start.value_or(cursor{{s.segment, 0}, 0});
-  return {{s.segment, s.lines.offset()}, s.lines.check()};
+  if (!s.file.is_open()) return s.from;
+  return {{s.segment, s.lines.offset()}, check_at(s.lines)};
 }
 
 std::uint64_t follower::damaged() const noexcept {
-  return state_->damaged;
+  return state_->told.damages();
+}
+
+std::uint64_t follower::gaps() const noexcept {
+  return state_->told.gaps();
 }
 
 void follower::stop() noexcept {

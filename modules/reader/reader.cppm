@@ -2,10 +2,15 @@
 //
 // annals.reader: reads a log, with or without a logger, in the writing process or any other.
 //
+// A log is one stream of events, whichever files they lie in: closed segments, plain or compressed, in the order of their
+// numbers, then the live segment. Readers see every event once, whatever is rotated and compressed under them. A path that
+// names a closed segment, or a file that somebody else rotated or compressed (zstd), is read as that one file.
+//
 // Readers return the lines that are JSON objects. Anything else is skipped and reported as damage, with one exception: an
 // incomplete last line is no damage, since its writer may be in the middle of it. A last line that lacks only its newline
-// counts. Where a whole line is glued to the fragment of another, the fragment is damage and the line an event. The present
-// readers read the live segment.
+// counts. Where a whole line is glued to the fragment of another, the fragment is damage and the line an event.
+//
+// Whatever a file holds, a reader takes no more than 64 MiB of memory, besides the events it hands out.
 module;
 #include <chrono>
 #include <cstdint>
@@ -24,21 +29,38 @@ export namespace annals {
 // A place where a reader could not read on as it should: bytes that are no event, or a file that changed under it.
 struct damage {
   std::string file;
-  std::uint64_t offset = 0;  // in the file, in bytes
+  std::uint64_t offset = 0;  // in the lines of the file, in bytes; uncompressed, but for `in_compressed`
   std::uint64_t bytes = 0;   // how many were passed over; 0 where it is no matter of bytes
   std::string cause;
+  bool in_compressed = false;  // offset and bytes are in the compressed file: what these held is not known
 };
+
+// Closed segments that are gone, between events that are there. What they held is known from the records of their deletion.
+struct gap {
+  std::string log;
+  std::uint64_t first = 0;  // their numbers
+  std::uint64_t last = 0;
+  std::uint64_t read_bytes = 0;              // of the lines of the first one, that had been read before
+  std::optional<std::uint64_t> events = {};  // that all of them held; absent where the record of one is missing
+  std::optional<std::uint64_t> bytes = {};   // of their lines; likewise
+};
+std::string to_string(const gap& missing);  // a sentence for people
 
 struct read_options {
   // Hears of every damage, in the order in which it is met, on the thread that reads.
   std::function<void(const damage&)> on_damage = {};
+  // Hears of every gap, likewise. Without it, a gap is told as damage.
+  std::function<void(const gap&)> on_gap = {};
+  // Are events that a dead process left in the ring of the log (delivery::ring) its last ones? Whoever goes on with a follower
+  // from where he stopped says no, since they will come into the log.
+  bool with_ring = true;
 };
 
 // Where a reader stands, to be kept and to go on from later, in another process too. The default is a log's beginning.
 struct cursor {
   position at = {};
-  // FNV-1a (64 bit) of the up to 64 bytes before `at`: tells when the file there is no longer the one that was read. 0: not
-  // known.
+  // FNV-1a (64 bit) of the segment's first bytes and of the last ones before `at`: tells when the file there is no longer the
+  // one that was read. 0: not known.
   std::uint64_t check = 0;
   bool operator==(const cursor&) const = default;
 };
@@ -53,18 +75,22 @@ struct tail_page {
   std::vector<event> events;  // in the order of the log
   cursor next;                // where follow() goes on without a gap or a repetition
   std::uint64_t damaged = 0;  // how often on_damage was told
+  std::uint64_t gaps = 0;     // how many gaps there were
 };
 
-// The last `n` events of the log at `path`: none for n <= 0, or where no regular file is at `path`. Reads the file backwards
-// in blocks, and no more of it than it needs. Throws annals::failure when the file cannot be read, or is a symbolic link.
+// The last `n` events of the log at `path`: none for n <= 0, or where there is neither a regular file at `path` nor a closed
+// segment. Reads files backwards in blocks, and decompresses frames backwards, no more of them than it needs (but for files of
+// frames over 8 MiB, which others make: those take a pass over the file). Throws annals::failure when a file cannot be read,
+// or there is a symbolic link at `path`.
 tail_page read_tail(const std::string& path, std::int64_t n = 50, const read_options& options = {});
 std::vector<event> tail_log(const std::string& path, std::int64_t n = 50, const read_options& options = {});
 
 // --- the events to come -----------------------------------------------------------------------------------------------
 
-// Yields the events of a log one after the other, and waits for more. Goes on when the file is truncated, renamed, removed or
-// replaced, and waits for one that does not exist yet. Waits for the kernel's notification (inotify); never polls an idle log.
-// For one thread, but for stop().
+// Yields the events of a log one after the other, and waits for more. Goes on from segment to segment, and tells of a gap where
+// some were deleted before they were read. Goes on, too, when the live segment is truncated, renamed, removed or replaced by
+// somebody else, and waits for one that does not exist yet. Waits for the kernel's notification (inotify); never polls an idle
+// log. For one thread, but for stop().
 class follower {
  public:
   follower(follower&&) noexcept;
@@ -79,8 +105,9 @@ class follower {
   // now.
   cursor position() const;
 
-  // How often on_damage was told.
+  // How often on_damage was told, and how many gaps there were.
   std::uint64_t damaged() const noexcept;
+  std::uint64_t gaps() const noexcept;
 
   // Makes next() return nothing, now and from now on. Any thread, and signal handlers.
   void stop() noexcept;
@@ -93,9 +120,80 @@ class follower {
   std::unique_ptr<state> state_;
 };
 
-// Follows the log at `path` from a cursor on; by default from its beginning. A cursor that no longer fits (the file was cut
-// or replaced) is reported as damage, and the file is read from its beginning.
+// Follows the log at `path` from a cursor on; by default from its beginning, the oldest segment there is. A cursor stays good
+// when its segment is closed or compressed; when that was deleted, the gap is told. One that no longer fits (the file was cut
+// or replaced) is reported as damage, and the segment is read from its beginning; or the log, where it has no such segment yet.
 follower follow(const std::string& path, const cursor& from = {}, read_options options = {});
+
+// --- the events of the past ----------------------------------------------------------------------------------------------
+
+struct text_match {
+  std::string text;
+  bool is_prefix = false;  // or all of it
+};
+
+// Which events to look for: those that meet everything that is given.
+struct scan_filter {
+  // The time of the event, from `since` on, before `until`. An event without a `ts` that can be read meets neither.
+  std::optional<time_point> since = {};
+  std::optional<time_point> until = {};
+  std::optional<text_match> container = {};
+  std::optional<text_match> action = {};
+  std::optional<text_match> dest = {};
+  // A part of the line: as it stands there, or as a text that is escaped there. Empty: anything.
+  std::string contains = {};
+};
+
+struct scan_options {
+  read_options reading = {};
+  // How many threads decompress, look and decode; all calls come on the caller's, in the order of the log. More than one take
+  // up to 16 MiB of memory each.
+  unsigned threads = 1;
+};
+
+struct scan_result {
+  std::uint64_t events = 0;   // given to `take`
+  std::uint64_t damaged = 0;  // how often on_damage was told: of what was looked at, see scan
+  std::uint64_t gaps = 0;
+  std::uint64_t bytes = 0;  // of lines that were looked at; the rest was passed over by its recorded times
+  bool stopped = false;     // by `take`
+};
+
+// Gives the events that meet the filter, in the order of the log, to `take`, until that returns false. Sees every event that
+// was acknowledged before the call. Segments and frames whose recorded times lie outside [since, until) are not looked at, and
+// neither are lines whose bytes cannot meet the filter: damage there is not told. Throws annals::failure when a file cannot be
+// read, and what `take` throws.
+scan_result scan(const std::string& path, const scan_filter& filter, const std::function<bool(const event&)>& take,
+                 const scan_options& options = {});
+
+// Gives all lines of the log, be they events or not, as they are, to `take`, until that returns false: uncompressed, in order,
+// in pieces cut anywhere. A line that was never ended is ended, but for an incomplete last one of the log, which is left out
+// (unless it is an event). Of damage it tells only where bytes are lost.
+scan_result read_lines(const std::string& path, const std::function<bool(std::string_view piece)>& take,
+                       const read_options& options = {});
+
+}  // namespace annals
+
+// --- for the units of this module ---------------------------------------------------------------------------------------
+
+namespace annals {
+
+// Tells what readers have to tell, and counts it.
+class [[gnu::visibility("hidden")]] reports {
+ public:
+  reports(std::string log, read_options options);
+  void damaged(const damage& found);
+  // Segments that are not there; of the first one, so many bytes had been read.
+  void missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes = 0);
+  std::uint64_t damages() const noexcept { return damages_; }
+  std::uint64_t gaps() const noexcept { return gaps_; }
+
+ private:
+  std::string log_;
+  read_options options_;
+  std::uint64_t damages_ = 0;
+  std::uint64_t gaps_ = 0;
+};
 
 }  // namespace annals
 #pragma GCC visibility pop

@@ -11,10 +11,8 @@
 namespace annals {
 
 // A cursor's check covers the beginning of the file, which holds a time and so tells one file from another, and the end of
-// what was read, some lines with their times, which tells whether it is still there.
-inline constexpr std::size_t check_first_bytes_max = 256;
-inline constexpr std::size_t check_last_bytes_max = 512;
-
+// what was read, some lines with their times, which tells whether it is still there (how much of both: annals.source).
+//
 // FNV-1a, 64 bit (draft-eastlake-fnv), of both parts. 0 is kept for "not known".
 inline std::uint64_t check_of(std::string_view first, std::string_view last) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325;
@@ -67,6 +65,29 @@ inline std::string cause_of(std::string_view line, std::string decoder_says) {
   if (is_blank(line)) return "an empty line";
   if (line.find('\0') != std::string_view::npos) return "a line with NUL bytes, as a crash of the system leaves them";
   return decoder_says;
+}
+
+// The event of a line, or that of a line that is glued to its beginning; what is none is reported. `line` is a source::line,
+// `decode` makes a result<event> of a text, `report` takes an offset, a number of bytes and a cause.
+template <class Line, class Decode, class Report>
+auto event_of(const Line& line, Decode decode, Report report) -> decltype(decode(line.text)) {
+  auto read = decode(line.is_too_long() ? std::string_view() : line.text);
+  if (read) return read;
+  std::string cause =
+      line.is_too_long() ? "a line longer than the longest there may be" : cause_of(line.text, read.error().message);
+  const std::size_t glued = decode_glued_line(line.text, read, decode);
+  if (glued == std::string_view::npos) {
+    report(line.offset, line.bytes, std::move(cause));
+  } else {
+    report(line.offset, line.bytes - (line.text.size() - glued), std::string(glued_cause));
+  }
+  return read;
+}
+
+// Tells what a content found lost.
+template <class Content, class Report>
+void report_losses(Content& content, Report report) {
+  for (auto& lost : content.take_losses()) report(lost.file_offset, lost.file_bytes, std::move(lost.cause));
 }
 
 }  // namespace annals

@@ -4,6 +4,7 @@ module;
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -75,9 +76,12 @@ std::optional<closed_segment> parse_closed_name(std::string_view file_name, std:
   if (dash == std::string_view::npos || dash < number_digits_min) return std::nullopt;
   if (dash > number_digits_min && file_name.front() == '0') return std::nullopt;  // one name for one number
   const auto [end, status] = std::from_chars(file_name.data(), file_name.data() + dash, found.number);
-  if (status != std::errc() || end != file_name.data() + dash || found.number == 0) return std::nullopt;
-  found.first_event = file_name.substr(dash + 1);
-  if (!is_time(found.first_event)) return std::nullopt;
+  if (status != std::errc() || end != file_name.data() + dash) return std::nullopt;
+  const bool could_be_followed = found.number != std::numeric_limits<std::uint64_t>::max();
+  if (found.number == 0 || !could_be_followed) return std::nullopt;
+  const std::string_view time = file_name.substr(dash + 1);
+  if (!is_time(time)) return std::nullopt;
+  time.copy(found.first_event_text.data(), found.first_event_text.size());
   return found;
 }
 
@@ -86,17 +90,29 @@ result<std::vector<closed_segment>> closed_segments(const std::string& live_path
   auto names = io::list_directory(prefix.empty() ? "." : std::string(prefix));
   if (!names) return std::move(names.error());
   const std::string stem = stem_of(live_path);
-  std::vector<closed_segment> found;
+  // Some logs have thousands: what is sorted are small things, in whose order the segments are then made.
+  struct named {
+    closed_segment segment;
+    const std::string* name;
+  };
+  std::vector<named> found;
+  found.reserve(names->size());
+  std::vector<const named*> sorted;
+  sorted.reserve(names->size());
   for (const std::string& name : *names) {
-    auto segment = parse_closed_name(name, stem);
-    if (!segment) continue;
-    segment->path = std::string(prefix) + name;
-    found.push_back(std::move(*segment));
+    if (auto segment = parse_closed_name(name, stem)) sorted.push_back(&found.emplace_back(std::move(*segment), &name));
   }
-  std::sort(found.begin(), found.end(), [](const closed_segment& a, const closed_segment& b) {
-    return a.number != b.number ? a.number < b.number : a.path < b.path;
+  std::sort(sorted.begin(), sorted.end(), [](const named* a, const named* b) {
+    return a->segment.number != b->segment.number ? a->segment.number < b->segment.number : *a->name < *b->name;
   });
-  return found;
+  std::vector<closed_segment> closed;
+  closed.reserve(sorted.size());
+  for (const named* one : sorted) {
+    closed_segment& next = closed.emplace_back(one->segment);
+    next.path.reserve(prefix.size() + one->name->size());
+    next.path.append(prefix).append(*one->name);
+  }
+  return closed;
 }
 
 result<std::uint64_t> live_number(const std::string& live_path) {

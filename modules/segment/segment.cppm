@@ -4,6 +4,7 @@
 // segments lie beside it as `audit-000042-20260131T235959Z.jsonl`, or the same with `.zst`. The number is the order; the
 // time, of the first event, is for people and globs.
 module;
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,9 +17,12 @@ export namespace annals::segment {
 
 struct closed_segment {
   std::uint64_t number = 0;
-  std::string first_event;  // 20260131T235959Z
+  std::array<char, 16> first_event_text = {};
   bool compressed = false;
   std::string path;
+  std::string_view first_event() const noexcept {
+    return {first_event_text.data(), first_event_text.size()};
+  }  // 20260131T235959Z
   bool operator==(const closed_segment&) const = default;
 };
 
@@ -38,5 +42,49 @@ result<std::vector<closed_segment>> closed_segments(const std::string& live_path
 
 // The number of the live segment: one more than that of the last closed one.
 result<std::uint64_t> live_number(const std::string& live_path);
+
+// --- what was deleted ------------------------------------------------------------------------------------------------------
+//
+// Beside a log stands `<live path>.deleted`, JSON lines: a record for each segment that retention deleted,
+//   {"segment":42,"events":1000,"bytes":115000,"first":"...","last":"...","deleted":"...","reason":"age"}
+// and, before the records of a run, what it was about to delete, and where in the log its events are to be looked for should it
+// die half-way:
+//   {"planned":[42,43],"at":{"segment":50,"offset":123456}}
+// Lines that are none of these, an incomplete one at the end, and unknown members are ignored.
+
+struct deleted_segment {
+  std::uint64_t number = 0;
+  std::optional<std::uint64_t> events;  // nothing where that could not be counted
+  std::optional<std::uint64_t> bytes;   // of its lines
+  std::optional<timestamp> first;       // of its oldest and newest event
+  std::optional<timestamp> last;
+  timestamp deleted = {};
+  std::string reason;  // "age", "bytes", "segments", "free_space"; several with commas
+  bool operator==(const deleted_segment&) const = default;
+};
+
+struct planned_deletions {
+  std::vector<std::uint64_t> numbers;  // empty: the plans before are settled
+  position at;                         // the events stand there or later
+  bool operator==(const planned_deletions&) const = default;
+};
+
+struct deletion_log {
+  std::vector<deleted_segment> deleted;      // in the order of the file
+  std::optional<planned_deletions> planned;  // the last plan
+  std::optional<std::uint64_t> suspect;      // the live segment whose sync failed last: {"suspect":50}
+  bool is_torn = false;                      // its last line is incomplete
+};
+
+std::string deletion_log_path(std::string_view live_path);
+std::string record_of(const deleted_segment& deleted);    // with its newline
+std::string record_of(const planned_deletions& planned);  // likewise
+std::string suspect_record(std::uint64_t live_segment);   // likewise
+
+// Reads the file; an empty result where there is none. Errors: io, not_a_regular_file.
+result<deletion_log> read_deletion_log(const std::string& live_path);
+
+// Its records alone: what a reader needs to tell of a gap.
+result<std::vector<deleted_segment>> deleted_segments(const std::string& live_path);
 
 }  // namespace annals::segment

@@ -12,6 +12,10 @@ sink_error::~sink_error() = default;
 sink::sink() = default;
 sink::~sink() = default;
 
+bool sink::keeps_log() const noexcept {
+  return false;
+}
+
 void sink::archive(const closed_segment& segment) {
   throw sink_error({errc::sink_failed, 0, "cannot archive '" + segment.path + "': this sink archives nothing"});
 }

@@ -70,6 +70,10 @@ class sink {
   // it has taken, in segment 1.
   virtual annals::position position() = 0;
 
+  // Are the lines kept where the log's path says, as the segment files of a log? Then position() speaks of those files, and
+  // what survived in them can be looked up after a crash.
+  virtual bool keeps_log() const noexcept;
+
   // Optional: makes another representation of a closed segment beside it (compressed, say), and removes the segment once that
   // is complete, verified and durable. Interrupted at any point, it can be called again. For a sink that does nothing else: it
   // may take long, and no write waits for it. Throws where it is not provided.

@@ -10,9 +10,9 @@
  * The rules, for every function of the table:
  *
  *   threads    [sink] is called for one sink by one thread at a time, not always the same; other sinks of the plugin may be
- *              in a call meanwhile. [any] may be called at any time by any thread.
+ *              in a call meanwhile. [any] may be called at any time by any thread. [call] is called by the plugin, see there.
  *   ownership  What a parameter points to is the caller's and valid during the call only, but where a function says
- *              otherwise. What the plugin allocates it frees itself. No memory changes hands.
+ *              otherwise, under "Owned". What the plugin allocates it frees itself. No memory changes hands.
  *   failure    A function returns ANNALS_OK, or ANNALS_FAILED and keeps the reason for last_error. Any other value is treated
  *              as ANNALS_FAILED and reported as the plugin's mistake. No C++ exception, no longjmp and no exit may leave it.
  *   process    The plugin starts no thread that blocks exit, installs no signal handler, leaves the signal mask, the umask, the
@@ -53,6 +53,9 @@ typedef int32_t annals_status;
 #define ANNALS_ERROR_REPLACED 4    /* notice: the destination was renamed, removed or replaced by somebody else */
 #define ANNALS_ERROR_TORN_TAIL 5   /* notice: the destination's last line was incomplete and has been ended */
 #define ANNALS_ERROR_NOT_REGULAR 6 /* something that is no regular file stands where the destination should */
+#define ANNALS_ERROR_CLOSED 7      /* notice: the live segment was closed by a rotation of the sink's own */
+#define ANNALS_ERROR_DELETED 8     /* notice: closed segments were deleted, as the sink's options say */
+#define ANNALS_ERROR_DISK_SPACE 9  /* the file system is nearly full; a notice, or why a write was refused */
 
 typedef struct annals_error {
   uint32_t struct_size; /* set by the caller; the plugin fills no more than this */
@@ -60,7 +63,7 @@ typedef struct annals_error {
   int32_t system_code;  /* errno, or 0 */
   uint32_t reserved;
   const char* message; /* UTF-8, ended by NUL: what was attempted, on what, what the system said. The plugin's; valid until
-                          the next call for the same sink (last_error of no sink: the next on this thread) */
+                          the next call for the same sink (of create: until the next create on this thread) */
 } annals_error;
 
 /* --- what goes in ------------------------------------------------------------------------------------------------------ */
@@ -118,8 +121,9 @@ typedef struct annals_host {
   uint64_t options_count;
   uint64_t option_size; /* sizeof(annals_option) of the host: the stride of `options` */
   void* context;        /* given back to `notice` */
-  /* Tells whoever operates the host of something that is no failure of the present call. Only from within a call of write,
-   * sync, reopen, archive or destroy for this sink, on that thread. `message`: see annals_error. Never null; never fails. */
+  /* [call] Tells whoever operates the host of something that is no failure of the present call. Only from within a call of
+   * write, sync, reopen, archive or destroy for this sink, on that thread. Never null; never fails.
+   * Owned: `message`, UTF-8 ended by NUL, is the plugin's; the host copies what it keeps. `context` is the host's. */
   void (*notice)(void* context, int32_t code, int32_t system_code, const char* message);
 } annals_host;
 
@@ -130,36 +134,46 @@ typedef struct annals_sink annals_sink; /* the plugin's own */
 typedef struct annals_functions {
   /* [any] Required. Makes a sink. Checks all options, an unknown one is an error; opens and connects to nothing: that is for
    * the first write. On success `*made` is not null, and the host will destroy it. On failure there is nothing to destroy,
-   * and last_error(NULL, ...) on the same thread tells why. */
+   * and last_error(NULL, ...) on the same thread tells why.
+   * Owned: `*made` is the plugin's, which frees it in destroy. `host` and all behind it are the host's, for this call only, but
+   * for its `context` and `notice`; the plugin copies what it keeps. */
   annals_status (*create)(const annals_host* host, annals_sink** made);
 
   /* [sink] Required. Takes all lines of the batch, in order. After ANNALS_OK the death of the process must not remove them.
    * After a failure the batch's events count as failed and are not given again; a part that got through is a torn line to
-   * readers, and nothing may be glued to it. Whatever this waits for, the threads that log wait for. */
+   * readers, and nothing may be glued to it. Whatever this waits for, the threads that log wait for.
+   * Owned: `batch` and its lines are the host's, for this call only. */
   annals_status (*write)(annals_sink* sink, const annals_batch* batch);
 
   /* [sink] Required. Returns once everything taken so far survives the loss of power, as far as the destination can promise
-   * that; and never reports success for what an earlier call could not make durable. */
+   * that; and never reports success for what an earlier call could not make durable.
+   * Owned: `sink` is the plugin's, and no memory changes hands. */
   annals_status (*sync)(annals_sink* sink);
 
   /* [sink] Required. The destination was moved away on purpose: let go of it, use the one at the configured place from now on.
-   * Forgets what earlier syncs could not make durable. */
+   * Forgets what earlier syncs could not make durable.
+   * Owned: `sink` is the plugin's, and no memory changes hands. */
   annals_status (*reopen)(annals_sink* sink);
 
   /* [sink] Required. Where the next line will go. Never steps back without a reopen. A sink whose destination has no such
-   * place counts the bytes it has taken, in segment 1. */
+   * place counts the bytes it has taken, in segment 1.
+   * Owned: `where` is the host's; the plugin fills it in. */
   annals_status (*position)(annals_sink* sink, annals_position* where);
 
-  /* [any] Optional (null without ANNALS_CAN_ARCHIVE). Makes another representation of a closed segment beside it, and removes
+  /* [sink] Optional (null without ANNALS_CAN_ARCHIVE). Makes another representation of a closed segment beside it, and removes
    * the segment once that is complete, verified and durable. Interrupted at any point, it can be called again. Called for a
-   * sink that nothing is written to. */
+   * sink that nothing is written to, and may take long: the sinks that are written to are in calls meanwhile.
+   * Owned: `segment` and its path are the host's, for this call only; the file is the plugin's to replace. */
   annals_status (*archive)(annals_sink* sink, const annals_segment* segment);
 
-  /* [sink] Required. The last call for this sink. Does nothing with null. Blocks for no longer than a write may. */
+  /* [sink] Required. The last call for this sink. Does nothing with null. Blocks for no longer than a write may.
+   * Owned: the plugin frees `sink` and all that it has for it. The host keeps nothing that points there. */
   void (*destroy)(annals_sink* sink);
 
-  /* [sink] Required. Why the last call for this sink failed; with null, why the last create on this thread did. Fills `*error`,
-   * whose struct_size the caller has set. ANNALS_FAILED where nothing has failed. */
+  /* [sink], with null [any]. Required. Why the last call for this sink failed; with null, why the last create on this thread
+   * did. Fills `*error`, whose struct_size the caller has set. ANNALS_FAILED where that call did not fail.
+   * Owned: `error` is the host's; the message it is filled with is the plugin's, valid until the next call for this sink (with
+   * null: the next of create on this thread), and the host copies it. */
   annals_status (*last_error)(annals_sink* sink, annals_error* error);
 } annals_functions;
 

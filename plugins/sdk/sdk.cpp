@@ -17,11 +17,10 @@ module annals.sdk;
 
 // What the opaque type of the C header is here: the author's sink, and why its last call failed. (extern "C++": the header has
 // declared it outside of any module.)
-extern "C++" struct annals_sink {
+extern "C++" struct annals_sink : annals::sdk::table::head {
+  ~annals_sink() { sink.reset(); }  // before what it may need to say something
   annals::error failed = {};
-  bool has_failed = false;
-  std::string notice = {};                  // keeps the text of a notice alive during the host's call
-  std::unique_ptr<annals::sink> sink = {};  // destroyed first: it may have something to say
+  std::string notice = {};  // keeps the text of a notice alive during the host's call
 };
 
 namespace annals::sdk::table {
@@ -44,6 +43,9 @@ std::int32_t code_of(errc code) noexcept {
     case errc::replaced: return ANNALS_ERROR_REPLACED;
     case errc::torn_tail: return ANNALS_ERROR_TORN_TAIL;
     case errc::not_a_regular_file: return ANNALS_ERROR_NOT_REGULAR;
+    case errc::segment_closed: return ANNALS_ERROR_CLOSED;
+    case errc::segment_deleted: return ANNALS_ERROR_DELETED;
+    case errc::disk_space: return ANNALS_ERROR_DISK_SPACE;
     default: return ANNALS_ERROR_SINK;
   }
 }
@@ -66,7 +68,7 @@ void keep_current(error& kept, bool& is_set) noexcept {
     } catch (...) {
       kept.message = "the sink threw something that is no std::exception";
     }
-  } catch (...) {
+  } catch (...) {  // no memory for a message
   }
 }
 
@@ -118,12 +120,9 @@ annals_status make(const annals_host* told, annals_sink** made, maker maker) noe
   }
 }
 
-annals_status write(annals_sink* sink, const annals_batch* batch) noexcept {
-  if (batch->count == 0) return ANNALS_OK;
-  return guarded(sink, [batch](annals::sink& to) {
-    to.write({std::string_view(batch->lines, static_cast<std::size_t>(batch->bytes)), static_cast<std::size_t>(batch->count),
-              batch->first_sequence, time_point(std::chrono::microseconds(batch->now_us))});
-  });
+annals_status failed(annals_sink* sink) noexcept {
+  keep_current(sink->failed, sink->has_failed);
+  return ANNALS_FAILED;
 }
 
 annals_status sync(annals_sink* sink) noexcept {

@@ -69,8 +69,10 @@ class no_pipe_signal {
 };
 
 bool no_colour_wanted() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): read once, while the sink is made
   const char* const no_color = std::getenv("NO_COLOR");  // https://no-color.org
   const char* const terminal = std::getenv("TERM");
+  // NOLINTEND(concurrency-mt-unsafe)
   return (no_color != nullptr && *no_color != '\0') || (terminal != nullptr && std::string_view(terminal) == "dumb");
 }
 

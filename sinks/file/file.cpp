@@ -1,168 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <algorithm>
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <functional>
 #include <string>
-#include <string_view>
-#include <thread>
+#include <typeinfo>
 #include <utility>
-#include <vector>
 module annals.sinks.file;
 import annals.segment;
 
 namespace annals {
 
-namespace {
-
-// A tail without its newline may belong to a writer that is in the middle of its write(2). That takes microseconds; a dead
-// writer's tail stays as it is.
-constexpr int torn_tail_looks = 10;
-constexpr std::chrono::milliseconds torn_tail_pause{4};
-
-template <class T>
-T or_throw(result<T> value) {
-  if (!value) throw sink_error(std::move(value.error()));
-  return std::move(*value);
-}
-
-bool ends_a_line(const io::file& file, std::uint64_t bytes) {
-  if (bytes == 0) return true;
-  char last = '\n';
-  or_throw(file.read_at(&last, 1, bytes - 1));
-  return last == '\n';
-}
-
-}  // namespace
-
-file_sink::file_sink(std::string path, unsigned mode) : path_(std::move(path)), mode_(mode) {}
+file_sink::file_sink(std::string path, unsigned mode)
+    : appender_(std::move(path), mode, [this](const error& what) { notice(what); }) {}
 
 file_sink::~file_sink() = default;
 
 void file_sink::write(const batch& lines) {
-  const bool due = lines.now - looked_ >= check_interval || lines.now < looked_;
-  if (!file_.is_open() || (due && !is_in_place(lines.now))) [[unlikely]]
-    open(lines.now);
-  if (torn_) [[unlikely]]
-    end_torn_tail();
-  std::size_t appended = 0;
-  const int failed = file_.append(lines.lines, appended);
-  if (appended != 0) unsynced_ = true;
-  if (failed != 0) [[unlikely]] {
-    torn_ = appended != 0;
-    if (failed != io::file::interleaved) throw sink_error(io::system_error("append to", path_, failed));
-    throw sink_error({errc::io, 0,
-                      "cannot append to '" + path_ +
-                          "': the system took the line in parts (is the disk full?), and another process "
-                          "wrote between them"});
-  }
-  lines_since_look_ += lines.count;
-}
-
-void file_sink::open(time_point now) {
-  io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_, &unsynced_directories_));
-  const io::file_status identity = or_throw(opened.status());
-  if (!io::same_file(identity, identity_)) suspect_.reset();
-  file_ = std::move(opened);
-  identity_ = identity;
-  looked_ = now;
-  lines_since_look_ = 0;
-  unsynced_ = false;
-  unsynced_directories_.push_back(io::parent_of(path_));  // we cannot tell whether we created it
-  std::sort(unsynced_directories_.begin(), unsynced_directories_.end());
-  unsynced_directories_.erase(std::unique(unsynced_directories_.begin(), unsynced_directories_.end()),
-                              unsynced_directories_.end());
-  torn_ = true;  // unknown: look before the first line
-}
-
-// Is the file that we hold still the one at the path? If not, it is let go.
-bool file_sink::is_in_place(time_point now) {
-  looked_ = now;
-  const auto at_path = io::status_at(path_);
-  const auto held = file_.status();
-  if (!at_path || !held) {  // we cannot tell; what we hold is a file all the same
-    notice(!at_path ? at_path.error() : held.error());
-    return true;
-  }
-  const std::uint64_t lines = std::exchange(lines_since_look_, 0);
-  if (*at_path && io::same_file(**at_path, identity_)) return true;
-  const bool removed = held->links == 0;
-  const std::string events = lines == 1 ? "the last event" : "the last " + std::to_string(lines) + " events";
-  const std::string what = removed ? "was removed by somebody else; " + events + " written to it may be lost with it"
-                                   : "was renamed or replaced by somebody else; " + events + " may be in the old file";
-  const error cause = {errc::replaced, 0,
-                       "'" + path_ + "' " + what + "; logging goes on in the file at that path, made anew if missing"};
-  retire(removed ? &cause : nullptr);
-  notice(cause);
-  return false;
-}
-
-// Ends an incomplete last line, so that nothing is glued to it.
-void file_sink::end_torn_tail() {
-  std::uint64_t bytes = or_throw(file_.status()).bytes;
-  for (int looks = 0; !ends_a_line(file_, bytes); ++looks) {
-    if (looks == torn_tail_looks) {
-      std::size_t appended = 0;
-      const int failed = file_.append("\n", appended);
-      if (failed != 0) throw sink_error(io::system_error("end the incomplete last line of", path_, failed));
-      unsynced_ = true;
-      notice({errc::torn_tail, 0,
-              "the last line of '" + path_ + "', up to offset " + std::to_string(bytes) +
-                  ", was incomplete: a writer died or failed in the middle of it. It was ended there; what it holds is kept"});
-      break;
-    }
-    std::this_thread::sleep_for(torn_tail_pause);
-    if (or_throw(file_.status()).bytes != bytes) break;  // its writer lives, and will be done before our write begins
-  }
-  torn_ = false;
-}
-
-// Lets go of the file. What it holds was acknowledged, so a later sync() speaks for it too: sync it while we can.
-void file_sink::retire(const error* removed) {
-  if (unsynced_ && !lost_durability_) {
-    lost_durability_ = removed != nullptr ? std::optional<error>(*removed) : suspect_ ? suspect_ : file_.sync_data();
-  }
-  if (removed != nullptr) suspect_.reset();  // that file cannot come back; one with its inode number can
-  file_.close();
-  unsynced_ = false;
+  appender_.write(lines.lines, lines.count, lines.now);
 }
 
 void file_sink::sync() {
-  if (file_.is_open()) (void)is_in_place(io::calls().now());
-  if (lost_durability_) throw sink_error(*lost_durability_);
-  if (suspect_ && file_.is_open()) throw sink_error(*suspect_);
-  if (unsynced_) {
-    if (auto failed = file_.sync_data()) {
-      failed->message +=
-          ". What the file holds may not survive a power loss, and no later sync of it will be believed:"
-          " move it away, and logging goes on in a new one";
-      suspect_ = std::move(failed);
-      throw sink_error(*suspect_);
-    }
-    unsynced_ = false;
-  }
-  sync_directories();
-}
-
-void file_sink::sync_directories() {
-  while (!unsynced_directories_.empty()) {
-    if (auto failed = io::sync_directory(unsynced_directories_.back())) throw sink_error(std::move(*failed));
-    unsynced_directories_.pop_back();
-  }
+  appender_.sync();
 }
 
 void file_sink::reopen() {
-  lost_durability_.reset();
-  if (file_.is_open()) retire(nullptr);
+  appender_.reopen();
 }
 
 annals::position file_sink::position() {
-  const std::uint64_t number = or_throw(segment::live_number(path_));
-  if (file_.is_open()) return {number, or_throw(file_.status()).bytes};
-  const auto status = or_throw(io::status_at(path_));
-  return {number, status ? status->bytes : 0};
+  const std::uint64_t number = or_throw(segment::live_number(appender_.path()));
+  return {number, appender_.bytes()};
 }
 
 }  // namespace annals

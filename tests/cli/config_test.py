@@ -40,7 +40,7 @@ class Check(ConfigTest):
         self.configure({"path": "audit.jsonl", "enabled": False, "max_line_bytes": "64KiB", "file_mode": "0640",
                         "timestamps": "microseconds"})
         self.assertEqual(self.summary(), {
-            "path": self.log, "sink": "file", "delivery": "direct", "enabled": "no", "timestamps": "microseconds",
+            "path": self.log, "sink": "file", "archive": "none", "delivery": "direct", "enabled": "no", "timestamps": "microseconds",
             "max_line_bytes": "65536", "file_mode": "0640"})
         self.assertEqual(self.entries(), ["annals.json"])
 
@@ -74,7 +74,18 @@ class Check(ConfigTest):
         _, err = self.check(code=1)
         self.assertEqual(err, f"annals: cannot use the configuration '{self.file}': $.sink: "
                               "the plugin 'throwing': the disk is on fire\n")
-        self.assertEqual(self.summary("--no-load")["not"].split(None, 1)[1], "the sink's own options (--no-load)")
+        self.assertEqual(self.summary("--no-load")["not"].split(None, 1)[1], "the plugins' own options (--no-load)")
+
+    def test_a_plugins_problems_are_told_with_the_others_unless_it_is_not_to_be_loaded(self):
+        copy_plugin("strict", "strict", self.directory)
+        self.configure({"paht": "x", "plugin_directories": ["."], "sink": {"type": "strict", "port": "x", "adress": "y"}})
+        _, err = self.check(code=1)
+        first, *rest = err.splitlines()
+        self.assertEqual(first, f"annals: cannot use the configuration '{self.file}': 3 problems:")
+        self.assertEqual([line.split(": found")[0] for line in rest],
+                         ["annals:   $.paht", "annals:   $.sink: the plugin 'strict': $.sink.port", "annals:   $.sink.adress"])
+        _, err = self.check("--no-load", code=1)
+        self.assertIn("1 problem:", err)
 
     def test_with_no_load_nothing_of_a_plugin_runs(self):
         copy_plugin("good", "broken", self.directory)

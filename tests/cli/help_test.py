@@ -12,7 +12,10 @@ from command import CommandTest, main
 MANUAL = sys.argv[2]
 CLI = sys.argv[3]
 COMMANDS = {"log": ("--dest", "--detail", "--field", "--jsonl"), "tail": ("--lines", "--follow", "--output"),
-            "plugins": ("--config", "--directory", "--output")}
+            "cat": (), "query": ("--since", "--until", "--local", "--container", "--action", "--dest", "--contains", "--output",
+                                 "--threads"),
+            "archive": ("--level", "--plugin"), "plugins": ("--config", "--directory", "--output"), "segments": ("--output",), "rotate": (),
+            "prune": ("--config", "--keep-for", "--keep-bytes", "--keep-segments", "--keep-free", "--dry-run"), "adopt": ("--yes",)}
 
 
 def completions_of_bash(*words):
@@ -41,13 +44,13 @@ class Help(CommandTest):
             zsh = file.read()
         for command in COMMANDS:
             help_text, _ = self.run_annals(command, "--help")
-            shown = set(re.findall(r"(?:^|[ ,])(--[a-z]+)", help_text, re.M)) - {"--help"}
+            shown = set(re.findall(r"(?:^|[ ,])(--[a-z-]+)", help_text, re.M)) - {"--help"}
             self.assertGreaterEqual(shown, set(COMMANDS[command]))
             for option in shown:
                 self.assertIn(option, manual)
                 self.assertIn(option, zsh)
             self.assertGreaterEqual(completions_of_bash("annals", command, "--"), shown)
-        for command in (("plugin", "check"), ("plugin", "new"), ("config", "check")):
+        for command in (("plugin", "check"), ("plugin", "new"), ("config", "check"), ("hold", "add"), ("hold", "list")):
             help_text, _ = self.run_annals(*command, "--help")
             shown = set(re.findall(r"(?:^|[ ,])(--[a-z-]+)", help_text, re.M)) - {"--help"}
             self.assertTrue(shown)

@@ -87,8 +87,12 @@ class PluginCheck(CommandTest):
 
         def failed_by(name):
             chosen = [case for case in all_cases if case not in SLOW or case in BAD[name]]
-            options = [word for case in chosen for word in ("--case", case)]
-            found = self.results(name, "--deadline", "2s" if name == "hangs_in_sync" else "30s", *options)
+            found = {}
+            # The case meant for a plugin that hangs ends at the deadline, so that one is short; all others have time.
+            for deadline, cases in (("2s" if name == "hangs_in_sync" else "30s", [case for case in chosen if case in BAD[name]]),
+                                    ("30s", [case for case in chosen if case not in BAD[name]])):
+                options = [word for case in cases for word in ("--case", case)]
+                found |= self.results(name, "--deadline", deadline, *options)
             return name, {case for case, (kind, _) in found.items() if kind != "passed"}
 
         with concurrent.futures.ThreadPoolExecutor(2) as pool:

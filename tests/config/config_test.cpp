@@ -41,14 +41,19 @@ TEST(config, of_a_path_alone_is_a_file_sink_with_the_defaults) {
 
 TEST(config, has_every_option_of_a_logger) {
   const annals::logger_config config = good(R"({
-    "$schema": "annals.schema.json", "path": "/var/log/audit.jsonl", "enabled": false, "delivery": "direct",
-    "timestamps": "microseconds", "max_line_bytes": "64KiB", "file_mode": "0640", "plugin_directories": ["/opt/a", "b"],
+    "$schema": "annals.schema.json", "path": "/var/log/audit.jsonl", "enabled": false, "delivery": "ring", "ring_bytes": "1MiB", "on_full": "drop",
+    "ring_in_use": "use_direct", "latency_max": "20ms", "timestamps": "microseconds", "max_line_bytes": "64KiB", "file_mode": "0640", "plugin_directories": ["/opt/a", "b"],
     "sink": {"type": "syslog", "address": "/dev/log", "port": 514, "ratio": 0.5, "on": true, "none": null, "list": [1, "a\n"],
              "map": {"k": {"l": []}}}})");
   EXPECT_EQ(config.path, "/var/log/audit.jsonl");
   EXPECT_FALSE(config.enabled);
   EXPECT_EQ(config.timestamps, annals::precision::microseconds);
   EXPECT_EQ(config.max_line_bytes, 65536U);
+  EXPECT_EQ(config.delivery, annals::delivery::ring);
+  EXPECT_EQ(config.ring_bytes, 1024U * 1024U);
+  EXPECT_EQ(config.on_full, annals::on_full::drop);
+  EXPECT_EQ(config.ring_in_use, annals::ring_in_use::use_direct);
+  EXPECT_EQ(config.latency_max.count(), 20);
   EXPECT_EQ(config.file_mode, 0640U);
   EXPECT_EQ(config.plugin_directories, (std::vector<std::string>{"/opt/a", "/etc/x/b"}));
   EXPECT_EQ(config.sink_type, "syslog");
@@ -61,20 +66,36 @@ TEST(config, has_every_option_of_a_logger) {
       "address=/dev/log:4 port=514:2 ratio=0.5:3 on=true:1 none=null:0 list=[1,\"a\\u000a\"]:5 map={\"k\":{\"l\":[]}}:6 ");
 }
 
+TEST(config, names_an_archiver_beside_its_sink) {
+  const annals::logger_config config = good(R"({"path": "a", "archive": {"type": "zstd", "level": 3}})");
+  EXPECT_EQ(config.sink_type, "file");
+  EXPECT_EQ(config.archiver_type, "zstd");
+  ASSERT_EQ(config.archiver_options.size(), 1U);
+  EXPECT_EQ(config.archiver_options.front().name, "level");
+  EXPECT_EQ(good(R"({"path": "a"})").archiver_type, "");
+  EXPECT_EQ(problems_of(R"({"sink": {"type": "syslog"}, "archive": {"type": "zstd"}})"),
+            "$.path: missing; expected the path of the log's file\n");
+  EXPECT_EQ(problems_of(R"({"path": "a", "archive": {"level": 3}})"),
+            "$.archive.type: missing; expected the name of a plugin or its absolute path\n");
+}
+
 TEST(config, has_all_its_problems_told_in_one_pass) {
   EXPECT_EQ(
       problems_of(R"({
-    "paht": "x", "enabled": "yes", "delivery": "ring", "timestamps": "hours", "max_line_bytes": "17MiB", "file_mode": "0777",
+    "paht": "x", "enabled": "yes", "delivery": "rign", "on_full": 5, "latency_max": "2s", "timestamps": "hours", "max_line_bytes": "17MiB", "file_mode": "0777",
     "plugin_directories": ["a", 5, ""], "sink": {"type": "file", "rotate": true}})"),
       "$.enabled: found \"yes\"; expected true or false\n"
-      "$.delivery: found \"ring\"; expected \"direct\"\n"
+      "$.delivery: found \"rign\"; expected \"direct\", \"ring\" or \"durable\" (did you mean \"ring\"?)\n"
+      "$.on_full: found 5; expected \"block\", \"fail\" or \"drop\"\n"
+      "$.latency_max: found \"2s\"; expected a length of time from \"1ms\" to \"1s\", like \"1h30m\"\n"
       "$.timestamps: found \"hours\"; expected \"seconds\", \"milliseconds\" or \"microseconds\"\n"
       "$.max_line_bytes: found \"17MiB\"; expected a size from 64 to 16MiB, like \"64KiB\"\n"
       "$.file_mode: found \"0777\"; expected octal digits that let the owner read and write and nobody execute: \"0600\", "
       "\"0640\"\n"
       "$.path: missing; expected the path of the log's file\n"
-      "$.paht: found \"x\"; expected one of \"$schema\", \"enabled\", \"delivery\", \"timestamps\", \"max_line_bytes\", "
-      "\"file_mode\", \"plugin_directories\", \"sink\" or \"path\" (did you mean \"path\"?)\n"
+      "$.paht: found \"x\"; expected one of \"$schema\", \"enabled\", \"delivery\", \"ring_bytes\", \"on_full\", "
+      "\"ring_in_use\", \"latency_max\", \"timestamps\", \"max_line_bytes\", \"file_mode\", \"plugin_directories\", \"sink\", "
+      "\"archive\" or \"path\" (did you mean \"path\"?)\n"
       "$.plugin_directories[1]: found 5; expected the path of a directory\n"
       "$.plugin_directories[2]: found \"\"; expected the path of a directory\n"
       "$.sink.rotate: found true; expected one of \"type\"\n");

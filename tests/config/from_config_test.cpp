@@ -66,6 +66,21 @@ TEST_F(from_config, what_a_plugin_refuses_names_the_file_and_the_place) {
                               "': $.sink: the plugin 'throwing': the disk is on fire");
 }
 
+TEST_F(from_config, an_archiver_has_to_be_one_and_reads_its_own_options) {
+  support::plugin_in(directory, "null", "null");
+  const annals::error none = failure_of(R"({"path": "a", "plugin_directories": ["."], "archive": {"type": "null"}})");
+  EXPECT_NE(none.message.find("$.archive: the plugin 'null' archives nothing"), std::string::npos) << none.message;
+  support::plugin_in(directory, "throwing", "throwing");
+  const annals::error refused = failure_of(
+      R"({"path": "a", "plugin_directories": ["."], "archive": {"type": "throwing", "from": "create", "throws": "runtime_error"}})");
+  EXPECT_NE(refused.message.find("$.archive: the plugin 'throwing': the disk is on fire"), std::string::npos)
+      << refused.message;
+  const annals::audit_logger log = annals::audit_logger::from_config(
+      file(R"({"path": "a", "plugin_directories": ["."], "archive": {"type": "throwing", "from": "archive"}})"),
+      [](const annals::error&) {});
+  EXPECT_EQ(log.stats().archive.archived, 0U);
+}
+
 TEST_F(from_config, a_plugin_that_is_nowhere_or_refused_is_told_with_the_reason) {
   const annals::error none = failure_of(R"({"sink": {"type": "nowhere"}})");
   EXPECT_EQ(none.code, annals::errc::plugin_refused);
@@ -83,6 +98,34 @@ TEST_F(from_config, a_bad_file_is_told_with_every_problem) {
   EXPECT_EQ(said.code, annals::errc::invalid_config);
   EXPECT_NE(said.message.find("$.path: found 5"), std::string::npos);
   EXPECT_NE(said.message.find("$.enabled: found 5"), std::string::npos);
+}
+
+// A plugin that reads its options as the SDK offers it: those are in the same pass.
+TEST_F(from_config, a_bad_file_is_told_with_what_its_plugin_says_of_its_options) {
+  support::plugin_in(directory, "strict", "strict");
+  const std::string said = failure_of(R"({"enabled": 5, "plugin_directories": ["."],
+      "sink": {"type": "strict", "port": 99999, "adress": "x"}})")
+                               .message;
+  EXPECT_EQ(said, "cannot use the configuration '" + (directory / "annals.json") +
+                      "': 3 problems:\n"
+                      "  $.enabled: found 5; expected true or false\n"
+                      "  $.sink: the plugin 'strict': $.sink.port: found 99999; expected an integer from 1 to 65535\n"
+                      "  $.sink.adress: found \"x\"; expected one of \"port\" or \"address\" (did you mean \"address\"?)");
+  const std::string alone =
+      failure_of(R"({"plugin_directories": ["."], "sink": {"type": "strict", "port": 0, "adress": "x"}})").message;
+  EXPECT_NE(alone.find("': 2 problems:\n  $.sink: the plugin 'strict': $.sink.port: found 0;"), std::string::npos) << alone;
+}
+
+TEST_F(from_config, a_sink_is_not_looked_for_where_it_is_unknown_which_and_where) {
+  for (const char* const text : {R"({"plugin_directories": [5], "sink": {"type": "nowhere"}})",
+                                 R"({"sink": {"type": "no where"}})", R"({"sink": {}})", R"({"sink": 5})", R"({"sink")"}) {
+    const annals::error said = failure_of(text);
+    EXPECT_EQ(said.code, annals::errc::invalid_config) << text;
+    EXPECT_EQ(said.message.find("cannot load the plugin"), std::string::npos) << said.message;
+  }
+  const annals::error both = failure_of(R"({"enabled": 5, "sink": {"type": "nowhere"}})");
+  EXPECT_NE(both.message.find("2 problems:\n  $.enabled: "), std::string::npos) << both.message;
+  EXPECT_NE(both.message.find("\n  $.sink: cannot load the plugin 'nowhere'"), std::string::npos) << both.message;
 }
 
 }  // namespace

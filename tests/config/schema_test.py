@@ -26,13 +26,19 @@ VALUES = {
     "$schema": (["x"], ["", 5, None, "a\0b"]),
     "path": (["audit.jsonl", "/var/log/a", "ü"], ["", 5, None, [], "a\0b"]),
     "enabled": ([True, False], [0, "true", None]),
-    "delivery": (["direct"], ["ring", "", "Direct", 0]),
+    "delivery": (["direct", "ring", "durable"], ["async", "", "Direct", 0]),
+    "ring_bytes": (["64KiB", "512MiB", 65536, 536870912, "1MB"], [65535, 536870913, "1 MiB", "", None, "MiB"]),
+    "on_full": (["block", "fail", "drop"], ["wait", "", 1]),
+    "ring_in_use": (["refuse", "use_direct"], ["direct", "", None]),
+    "latency_max": (["1ms", "1s", "500ms", "2ms500us"], ["5", 5, "", None, "5 ms", "ms"]),
     "timestamps": (["seconds", "milliseconds", "microseconds"], ["second", 3, None]),
     "max_line_bytes": (["64", "1KiB", "16MiB", 64, 16777216, "100KB"], [63, 16777217, "1 KiB", "-1", "1.5KB", "", None, True, "KiB"]),
     "file_mode": (["0600", "640", "0666", "00644"], ["0700", "0400", "0777", "", "rw", 600, "0o600", "1600"]),
     "plugin_directories": ([[], ["a", "/b"]], ["a", [""], [5], {}, None]),
     "sink": ([{"type": "file"}, {"type": "stderr", "format": "json"}, {"type": "/opt/annals_x.so", "a": {"b": [1]}}],
              [{}, {"type": ""}, {"type": 5}, {"type": "../x"}, {"type": "file", "a": 1}, {"type": "X"}, {"type": "stderr", "a\0b": 1}, [], "file", None]),
+    "archive": ([{"type": "zstd"}, {"type": "zstd", "level": 3, "frame_size": "1MiB"}, {"type": "/opt/annals_x.so"}],
+                [{}, {"type": ""}, {"type": 5}, {"type": "../x"}, {"type": "zstd", "a\0b": 1}, [], "zstd", None]),
 }
 NO_INTEGERS = ["65536.0", "1e3"]  # of max_line_bytes: to a schema, they are
 UNITS_ALONE_TELL = ["17MiB", "63B", "1TiB", "99999999999999999999"]  # of max_line_bytes: sizes out of range

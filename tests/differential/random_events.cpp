@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // random_events SEED COUNT DIRECTORY: logs COUNT random events, any bytes in any string, to DIRECTORY/audit.jsonl; writes what
-// went in to DIRECTORY/inputs and what the reader makes of the log to DIRECTORY/outputs. One event a line:
-//   TS CONTAINER ACTION DEST DETAIL [NAME TYPE VALUE]...
-// TS is microseconds and digits; strings are hex, "-" where absent. compare_with_python.py is the judge.
+// went in to DIRECTORY/inputs and what the reader makes of the log to DIRECTORY/outputs (event_words.h). compare_with_python.py
+// is the judge.
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -21,22 +20,9 @@
 #include <variant>
 #include <vector>
 import annals;
+#include "event_words.h"
 
 namespace {
-
-std::string hex(std::string_view bytes) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string out = "x";  // so that an empty string is a word, too
-  for (const char c : bytes) {
-    out += digits[static_cast<std::uint8_t>(c) >> 4];
-    out += digits[static_cast<std::uint8_t>(c) & 15];
-  }
-  return out;
-}
-
-std::string hex_or_absent(const auto& text) {
-  return text ? hex(*text) : "-";
-}
 
 class generator {
  public:
@@ -151,36 +137,6 @@ input random_input(generator& from) {
   return in;
 }
 
-std::string value_words(const annals::stored_value& value) {
-  return std::visit(
-      [](const auto& v) -> std::string {
-        using type = std::remove_cvref_t<decltype(v)>;
-        if constexpr (std::is_same_v<type, std::nullptr_t>) {
-          return "null x";
-        } else if constexpr (std::is_same_v<type, bool>) {
-          return v ? "bool 1" : "bool 0";
-        } else if constexpr (std::is_same_v<type, double>) {
-          char text[40];
-          std::snprintf(text, sizeof text, "double %a", v);
-          return text;
-        } else if constexpr (std::is_integral_v<type>) {
-          return "int " + std::to_string(v);
-        } else if constexpr (std::is_same_v<type, std::string>) {
-          return "string " + hex(v);
-        } else {
-          return "json " + hex(v.text);
-        }
-      },
-      value);
-}
-
-void write(std::ostream& out, const auto& e, const std::string& ts) {
-  out << ts << ' ' << hex(e.container) << ' ' << hex(e.action) << ' ' << hex_or_absent(e.dest) << ' '
-      << hex_or_absent(e.detail);
-  for (const annals::stored_field& f : e.fields) out << ' ' << hex(f.name) << ' ' << value_words(f.value);
-  out << '\n';
-}
-
 annals::field_value view_of(const annals::stored_value& value) {
   return std::visit(
       [](const auto& v) -> annals::field_value {
@@ -205,8 +161,7 @@ int main(int argc, char** argv) {
   annals::audit_logger log({.path = directory + "/audit.jsonl"});
   for (int i = 0; i < count; ++i) {
     const input in = random_input(random);
-    write(inputs, in,
-          std::to_string(in.ts.time.time_since_epoch().count()) + ":" + std::to_string(static_cast<int>(in.ts.precision)));
+    words::write(inputs, in, words::of(in.ts));
     std::vector<annals::field> fields;
     for (const annals::stored_field& f : in.fields) fields.push_back({f.name, view_of(f.value)});
     annals::event_details details;
@@ -219,6 +174,6 @@ int main(int argc, char** argv) {
       return 1;
     }
   }
-  for (const annals::event& e : log.tail_log(count + 1)) write(outputs, e, hex(e.ts));
+  for (const annals::event& e : log.tail_log(count + 1)) words::write(outputs, e, words::hex(e.ts));
   return outputs.flush() && inputs.flush() ? 0 : 1;
 }

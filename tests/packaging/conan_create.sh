@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds the Conan package offline, from this system's packages, and lets its test package import the library.
+# Builds the Conan package offline, from this system's packages, and lets its test package import the library. Not optimised: it is
+# the recipe that is tested, and the same sources were compiled for release a moment before.
 # Exit code 77: skipped, for there is no Conan, or no profile for this system.
 # usage: conan_create.sh SOURCE_DIRECTORY WORK_DIRECTORY
 set -euo pipefail
@@ -27,5 +28,6 @@ export CONAN_HOME=$work/home
 unset CXX CXXFLAGS LDFLAGS CMAKE_PREFIX_PATH CMAKE_GENERATOR CMAKE_BUILD_TYPE LD_LIBRARY_PATH
 "$conan" create "$source/conan" -pr:a "$profile" -nr \
   -c tools.build:jobs=1 \
+  -c 'tools.cmake.cmaketoolchain:extra_variables={"CMAKE_CXX_FLAGS_RELEASE": "-O0"}' \
   -c tools.cmake.cmake_layout:test_folder="$work/test_package" \
   -c tools.cmake.cmaketoolchain:user_presets=

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What `annals plugin new` of an installed annals writes out, built outside of it as its README says, checked by its own test,
-# and used by name by a log.
-# usage: plugin_template.sh CMAKE PREFIX BINDIR WORK_DIRECTORY LANGUAGE CMAKE_ARGUMENT...
+# used by name by a log, and by a host of the next minor version of the ABI.
+# usage: plugin_template.sh CMAKE PREFIX BINDIR WORK_DIRECTORY NEWER_HOST LANGUAGE CMAKE_ARGUMENT...
 set -euo pipefail
-cmake=$1 prefix=$2 annals=$2/$3/annals work=$4 language=$5
-shift 5
+cmake=$1 prefix=$2 annals=$2/$3/annals work=$4 newer_host=$5 language=$6
+shift 6
 unset CC CFLAGS CXX CXXFLAGS LDFLAGS CMAKE_PREFIX_PATH CMAKE_GENERATOR CMAKE_BUILD_TYPE LD_LIBRARY_PATH
 umask 022
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -60,3 +60,4 @@ JSON
 "$annals" log --config annals.json web login
 [ "$(wc -l <out.jsonl)" -eq 1 ] || die "expected one line in out.jsonl"
 grep -q '"login"' out.jsonl || die "expected the event in out.jsonl, not: $(cat out.jsonl)"
+ANNALS_TEST_PLUGIN=$PWD/plugins/annals_ledger_2.so "$newer_host"

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A plugin's sink under a logger: what it is told, and what becomes of what it says, throws, or gets wrong.
+#include <annals_plugin.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -166,6 +168,93 @@ TEST(plugin_sink, with_a_garbage_status_from_write_fails_the_event) {
   EXPECT_EQ(made.cause()->code, annals::errc::sink_failed);
   EXPECT_NE(made.message().find("write failed, and it does not say why (write returned the status -3"), std::string_view::npos)
       << made.message();
+}
+
+// --- exceptions over the border -------------------------------------------------------------------------------------------
+
+// Of a plugin that was made without the SDK, and does what its header forbids.
+struct unguarded : testing::Test {
+  static std::unique_ptr<annals::sink> make(const std::string& from) {
+    const std::vector<annals::option> options = {text("from", from)};
+    return load("unguarded", "unguarded").make_sink({.options = options});
+  }
+  // What is thrown instead of the plugin's exception.
+  template <class Call>
+  static std::string message_of(const Call& call) {
+    try {
+      call();
+    } catch (const annals::failure& thrown) {
+      EXPECT_EQ(thrown.cause().code, annals::errc::sink_failed);
+      return thrown.cause().message;
+    }
+    ADD_FAILURE() << "expected it to throw";
+    return {};
+  }
+};
+
+TEST_F(unguarded, create_is_an_error) {
+  const std::string said = message_of([] { (void)make("create"); });
+  EXPECT_TRUE(
+      said.starts_with("the plugin 'unguarded' let an exception out of create; expected a status. That breaks its "
+                       "contract; tell its author, and try: annals plugin check '/"))
+      << said;
+  EXPECT_EQ(message_of([] { (void)make("last_error"); }), "the plugin 'unguarded': create failed, and it does not say why");
+}
+
+TEST_F(unguarded, write_is_a_failed_event) {
+  heard told;
+  annals::audit_logger log({.on_error = told.handler(), .sink = make("write")});
+  const annals::receipt made = log.log_event("web", "denied");
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.cause()->code, annals::errc::sink_failed);
+  EXPECT_TRUE(made.message().starts_with("the plugin 'unguarded' let an exception (nobody caught this) out of write"))
+      << made.message();
+  EXPECT_EQ(log.stats().failed, 1U);
+  EXPECT_EQ(told.errors.size(), 1U);
+}
+
+TEST_F(unguarded, sync_reopen_and_position_are_errors) {
+  const std::string prefix = "the plugin 'unguarded' let an exception (nobody caught this) out of ";
+  EXPECT_TRUE(message_of([] { make("sync")->sync(); }).starts_with(prefix + "sync"));
+  EXPECT_TRUE(message_of([] { make("reopen")->reopen(); }).starts_with(prefix + "reopen"));
+  EXPECT_TRUE(message_of([] { (void)make("position")->position(); }).starts_with(prefix + "position"));
+}
+
+TEST_F(unguarded, destroy_is_a_notice) {
+  heard told;
+  {
+    annals::audit_logger log({.on_error = told.handler(), .sink = make("destroy")});
+    EXPECT_TRUE(log.log_event("web", "denied"));
+  }
+  ASSERT_EQ(told.errors.size(), 1U);
+  EXPECT_TRUE(told.errors[0].message.starts_with("the plugin 'unguarded' let an exception (nobody caught this) out of destroy"))
+      << told.errors[0].message;
+}
+
+// --- the table of the SDK -------------------------------------------------------------------------------------------------
+
+TEST(sdk, forgets_a_failure_with_the_next_call_that_succeeds_an_empty_batch_included) {
+  const annals::plugin plugin = load("throwing", "throwing");
+  const auto& table = static_cast<const annals_plugin_descriptor*>(plugin.descriptor())->functions;
+  const annals_option options[] = {{"from", "write", 5, ANNALS_OPTION_TEXT, 0}, {"throws", "int", 3, ANNALS_OPTION_TEXT, 0}};
+  annals_host host = {};
+  host.struct_size = sizeof host;
+  host.host_version = host.log_path = "";
+  host.options = options;
+  host.options_count = 2;
+  host.option_size = sizeof *options;
+  host.notice = [](void*, std::int32_t, std::int32_t, const char*) {};
+  annals_sink* sink = nullptr;
+  ASSERT_EQ(table.create(&host, &sink), ANNALS_OK);
+  annals_batch batch = {sizeof batch, "{}\n", 3, 1, 1, 0};
+  annals_error error = {};
+  error.struct_size = sizeof error;
+  EXPECT_EQ(table.write(sink, &batch), ANNALS_FAILED);
+  EXPECT_EQ(table.last_error(sink, &error), ANNALS_OK);
+  batch = {sizeof batch, "", 0, 0, 2, 0};
+  EXPECT_EQ(table.write(sink, &batch), ANNALS_OK);
+  EXPECT_EQ(table.last_error(sink, &error), ANNALS_FAILED);
+  table.destroy(sink);
 }
 
 TEST(plugin_sink, takes_batches_and_tells_its_position) {

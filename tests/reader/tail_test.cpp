@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <chrono>
@@ -16,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "seekable/forged.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -166,6 +168,71 @@ TEST(tail_log, reads_the_longest_line_that_can_be_written) {
   EXPECT_FALSE(log.log_event("web", "denied", {.detail = detail + "x"}));
   ASSERT_EQ(log.tail_log().size(), 1U);
   EXPECT_EQ(log.tail_log().at(0).detail, detail);
+}
+
+TEST(tail_log, tells_of_very_much_damage_piece_by_piece_and_once) {
+  const support::temp_directory dir;
+  std::string content = line("a");
+  for (int i = 0; i < 1500; ++i) content += "garbage\n";
+  write_file(dir / "audit.jsonl", content + line("b"));
+  std::vector<std::uint64_t> offsets;
+  const auto events =
+      annals::tail_log(dir / "audit.jsonl", 2, {.on_damage = [&](const annals::damage& d) { offsets.push_back(d.offset); }});
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0].action, "a");
+  ASSERT_EQ(offsets.size(), 1500U);
+  for (std::size_t i = 0; i < offsets.size(); ++i) EXPECT_EQ(offsets[i], line("a").size() + 8 * (offsets.size() - 1 - i));
+}
+
+// Others make frames so long that there is no way back in them. Behind the events stand more lines that are none than are
+// looked at first, and more than are remembered.
+TEST(tail_log, finds_the_last_events_before_much_that_is_none_where_there_is_no_way_back) {
+  const support::temp_directory dir;
+  std::string content;
+  for (int i = 0; content.size() < 9'000'000; ++i)
+    content += line("e" + std::to_string(i), 1000) + (i % 10 == 0 ? "no event\n" : "");
+  const std::string events = content;
+  for (int i = 0; i < 10'500; ++i) content += "garbage\n";
+  content += "{\"action\":\"tor";
+  write_file(dir / "plain.jsonl", events);
+  const auto expected = annals::tail_log(dir / "plain.jsonl", 20);
+  for (const bool says_size : {true, false}) {
+    write_file(dir / "audit.jsonl.zst", support::one_frame(content, says_size));
+    std::uint64_t damages = 0;
+    std::uint64_t first = content.size();
+    const auto found = annals::tail_log(dir / "audit.jsonl.zst", 20, {.on_damage = [&](const annals::damage& d) {
+                                          ++damages;
+                                          first = std::min(first, d.offset);
+                                        }});
+    ASSERT_EQ(found.size(), 20U);
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_EQ(found[i].line, expected[i].line);
+    EXPECT_EQ(damages, 10'000U);
+    EXPECT_GE(first, events.size()) << "none that lies before the events asked for";
+    write_file(dir / "audit.jsonl.zst", support::one_frame(events, says_size));
+    EXPECT_EQ(annals::tail_log(dir / "audit.jsonl.zst", 20).front().line, expected.front().line);
+    EXPECT_TRUE(annals::read_tail(dir / "audit.jsonl.zst", 0).events.empty());
+    EXPECT_EQ(annals::read_tail(dir / "audit.jsonl.zst", 0).next.at, (annals::position{1, events.size()}));
+  }
+}
+
+TEST(tail_log, gives_nothing_to_who_asks_for_nothing) {
+  const support::temp_directory dir;
+  write_file(dir / "audit.jsonl", line("a") + "{\"action\":\"without its newline\"}");
+  for (const std::int64_t n : {std::int64_t{0}, std::int64_t{-1}, INT64_MIN}) {
+    EXPECT_TRUE(annals::tail_log(dir / "audit.jsonl", n).empty());
+    EXPECT_TRUE(tail_of(dir / "audit.jsonl", n).actions.empty());
+    EXPECT_EQ(tail_of(dir / "audit.jsonl", n).next.at, (annals::position{1, 15})) << "that line is still to be read";
+  }
+  EXPECT_EQ(tail_of(dir.path(), 10).next, annals::cursor{}) << "a directory";
+}
+
+TEST(tail_log, leaves_an_endless_last_line_to_its_writer) {
+  const support::temp_directory dir;
+  write_file(dir / "audit.jsonl", line("a") + std::string(annals::limits::read_line_bytes_max + 5, 'x'));
+  const tail_result read = tail_of(dir / "audit.jsonl", 10);
+  EXPECT_EQ(read.actions, std::vector<std::string>{"a"});
+  EXPECT_TRUE(read.damages.empty());
+  EXPECT_EQ(read.next.at, (annals::position{1, 15}));
 }
 
 TEST(tail_log, touches_only_what_it_needs_of_a_huge_file) {

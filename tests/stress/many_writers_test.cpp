@@ -18,7 +18,11 @@ import annals;
 
 namespace {
 
+#ifdef SANITIZED
+constexpr int events_each = 10'000;
+#else
 constexpr int events_each = 50'000;
+#endif
 const std::string filler(300, 'x');
 
 // Each writer numbers its events; the length of the details varies so that lines end at every place of a page.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks that the documentation shows only what is built and run.
 
-Every fenced code block of README.md and docs/*.md in C++, CMake, shell or JSON must stand, word for word, in a file under
+Every fenced code block of README.md, SECURITY.md and docs/*.md in C++, CMake, shell or JSON must stand, word for word, in a file under
 examples/ (indentation of the whole block aside), and that file must be named where ctest builds and runs it. A block marked
 `text` shows output or a picture and is not checked. Links to files of the project must lead somewhere, and the tests that the
 page on parity names must exist.
@@ -24,7 +24,7 @@ def squeezed(text):
 def main(root):
     examples = {p: squeezed(p.read_text()) for p in sorted((root / "examples").rglob("*")) if p.is_file()}
     problems, blocks = [], 0
-    for page in [root / "README.md", *sorted((root / "docs").glob("*.md"))]:
+    for page in [root / "README.md", root / "SECURITY.md", *sorted((root / "docs").glob("*.md"))]:
         where = page.relative_to(root)
         text = page.read_text()
         for language, body in FENCE.findall(text):

@@ -5,7 +5,26 @@
 
 namespace support {
 
-enum class call { open, write, read_at, sync_data, sync_all, status_of, status_at, make_directory, list_directory };
+enum class call {
+  open,
+  write,
+  read_at,
+  sync_data,
+  sync_all,
+  status_of,
+  status_at,
+  make_directory,
+  list_directory,
+  rename,
+  rename_new,
+  remove,
+  lock,
+  space_at,
+  write_at,
+  set_mode,
+  lock_byte,
+  map_shared
+};
 
 // The kernel's system calls, but for the faults that a test asked for:
 //   faulty_calls calls;
@@ -18,7 +37,13 @@ class faulty_calls : public annals::io::system_calls {
   // Makes the next calls of this kind fail, for ever or as often as `times` says.
   faulty_calls& fail(call which, int error) {
     const std::lock_guard lock(mutex_);
-    fault_ = {which, error, -1};
+    fault_ = {which, error, -1, 0};
+    return *this;
+  }
+  // Lets so many calls of the kind through first.
+  faulty_calls& after(int count) {
+    const std::lock_guard lock(mutex_);
+    fault_->skipped = count;
     return *this;
   }
   void times(int count) {
@@ -48,6 +73,11 @@ class faulty_calls : public annals::io::system_calls {
     const auto now = system_calls::uptime();
     const std::lock_guard lock(mutex_);
     frozen_ = now;
+  }
+  // Every file system has this much room.
+  void set_space(const annals::io::space_status& space) {
+    const std::lock_guard lock(mutex_);
+    space_ = space;
   }
   int count(call which) const {
     const std::lock_guard lock(mutex_);
@@ -105,6 +135,44 @@ class faulty_calls : public annals::io::system_calls {
     const int failed = check(call::list_directory);
     return failed != 0 ? failed : system_calls::list_directory(path, names);
   }
+  int rename(const char* from, const char* to) noexcept override {
+    const int failed = check(call::rename);
+    return failed != 0 ? failed : system_calls::rename(from, to);
+  }
+  int rename_new(const char* from, const char* to) noexcept override {
+    const int failed = check(call::rename_new);
+    return failed != 0 ? failed : system_calls::rename_new(from, to);
+  }
+  int remove(const char* path) noexcept override {
+    const int failed = check(call::remove);
+    return failed != 0 ? failed : system_calls::remove(path);
+  }
+  int lock(int fd, bool locked) noexcept override {
+    const int failed = check(call::lock);
+    return failed != 0 ? failed : system_calls::lock(fd, locked);
+  }
+  std::int64_t write_at(int fd, const char* bytes, std::size_t count, std::uint64_t offset) noexcept override {
+    const int failed = check(call::write_at);
+    return failed != 0 ? failed : system_calls::write_at(fd, bytes, count, offset);
+  }
+  int set_mode(int fd, unsigned mode) noexcept override {
+    const int failed = check(call::set_mode);
+    return failed != 0 ? failed : system_calls::set_mode(fd, mode);
+  }
+  int lock_byte(int fd, std::uint64_t offset) noexcept override {
+    const int failed = check(call::lock_byte);
+    return failed != 0 ? failed : system_calls::lock_byte(fd, offset);
+  }
+  int map_shared(int fd, std::size_t bytes, void*& memory) noexcept override {
+    const int failed = check(call::map_shared);
+    return failed != 0 ? failed : system_calls::map_shared(fd, bytes, memory);
+  }
+  int space_at(const char* path, annals::io::space_status& space) noexcept override {
+    if (const int failed = check(call::space_at); failed != 0) return failed;
+    const std::lock_guard lock(mutex_);
+    if (space_) space = *space_;
+    return space_ ? 0 : system_calls::space_at(path, space);
+  }
   annals::time_point now() noexcept override {
     const std::lock_guard lock(mutex_);
     return (now_ ? *now_ : system_calls::now()) + std::chrono::duration_cast<std::chrono::microseconds>(advanced_);
@@ -118,13 +186,18 @@ class faulty_calls : public annals::io::system_calls {
   struct fault {
     call which;
     int error;
-    int left;  // below 0: for ever
+    int left;     // below 0: for ever
+    int skipped;  // calls that succeed before
   };
 
   int check(call which) noexcept {
     const std::lock_guard lock(mutex_);
     ++counts_[which];
     if (!fault_ || fault_->which != which || fault_->left == 0) return 0;
+    if (fault_->skipped > 0) {
+      --fault_->skipped;
+      return 0;
+    }
     if (fault_->left > 0) --fault_->left;
     return -fault_->error;
   }
@@ -136,6 +209,7 @@ class faulty_calls : public annals::io::system_calls {
   std::uint64_t bytes_read_ = 0;
   std::chrono::nanoseconds advanced_{0};
   std::optional<annals::time_point> now_;
+  std::optional<annals::io::space_status> space_;
   std::optional<std::chrono::nanoseconds> frozen_;
   annals::io::calls_override override_;
 };

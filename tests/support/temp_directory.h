@@ -16,8 +16,10 @@ namespace support {
 
 class temp_directory {
  public:
-  temp_directory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "annals-test-XXXXXX").string();
+  // In the directory that is named, or where temporary files are.
+  explicit temp_directory(const std::string& parent = {}) {
+    const std::filesystem::path in = parent.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(parent);
+    std::string pattern = (in / "annals-test-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "mkdtemp failed in " << pattern;
     path_ = pattern;
   }

@@ -35,6 +35,45 @@ TEST(decode_line, keeps_the_bytes_of_the_line_as_evidence) {
   EXPECT_EQ(decoded(line).line, line);
 }
 
+std::string with_names(std::size_t count) {
+  std::string line = "{";
+  for (std::size_t i = 0; i < count; ++i) line += (i == 0 ? "\"" : ",\"") + std::to_string(i) + "\":0";
+  return line + "}";
+}
+
+TEST(decode_line, refuses_more_names_than_an_event_can_have) {
+  EXPECT_EQ(decoded(with_names(annals::limits::read_fields_max)).fields.size(), annals::limits::read_fields_max);
+  const auto refused = annals::json::decode_line(with_names(annals::limits::read_fields_max + 1));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "an object of more than 4096 names");
+}
+
+// Text that an escape cuts in two comes in parts: none of them gets past the limit, be they of a name or of a value.
+TEST(decode_line, refuses_a_nested_value_that_would_outgrow_any_line) {
+  std::string text;
+  while (text.size() * 3 <= annals::limits::read_line_bytes_max) text += "éééééééé";
+  for (const std::string_view before : {"", "x\\n"}) {
+    for (const std::string_view behind : {"", "\\nx"}) {
+      const std::string outgrown = '"' + std::string(before) + text + std::string(behind) + '"';
+      for (const std::string& line : {"{\"a\":[" + outgrown + "]}", "{\"a\":{" + outgrown + ":1}}"}) {
+        const auto refused = annals::json::decode_line(line);
+        ASSERT_FALSE(refused) << before << behind;
+        EXPECT_NE(refused.error().message.find("a nested value that is longer, in ASCII, than a line may be"),
+                  std::string::npos);
+      }
+      EXPECT_TRUE(annals::json::decode_line("{\"a\":" + outgrown + "}"));
+      EXPECT_TRUE(annals::json::decode_line("{" + outgrown + ":1}"));
+    }
+  }
+}
+
+TEST(decode_line, keeps_nested_names_and_values_in_normal_form_wherever_escapes_cut_them) {
+  const annals::event e = decoded(
+      R"({"o":{"n\u0061me":"v\u0061lue","\u00e9nd\n":[1.50, -0.0e1 ,false,18446744073709551615,{"x\ty\u00e9":"p\"q\\r"}]}})");
+  EXPECT_EQ(std::get<annals::stored_json>(*e.find("o")).text,
+            R"({"name":"value","\u00e9nd\n":[1.50,-0.0e1,false,18446744073709551615,{"x\ty\u00e9":"p\"q\\r"}]})");
+}
+
 TEST(decode_line, tells_absent_from_empty) {
   const annals::event e = decoded("{}");
   EXPECT_EQ(e.dest, std::nullopt);
@@ -85,6 +124,7 @@ TEST(decode_line, refuses_what_is_no_json_object) {
                                       "not-json",
                                       "[1,2]",
                                       "42",
+                                      "18446744073709551615",
                                       "\"text\"",
                                       "null",
                                       "true",
@@ -112,13 +152,22 @@ TEST(decode_line, bounds_the_depth_without_using_up_the_stack) {
   EXPECT_FALSE(annals::json::decode_line(std::string(5'000'000, '{')));
 }
 
-TEST(decode_line, is_quick_with_very_many_names) {
+std::string line_of_names(std::size_t count) {
   std::string line = "{";
-  for (int i = 0; i < 200'000; ++i) line += "\"k" + std::to_string(i) + "\":1,";
-  line += "\"k0\":2}";
-  const annals::event e = decoded(line);
-  EXPECT_EQ(e.fields.size(), 200'000U);
+  for (std::size_t i = 0; i < count; ++i) line += "\"k" + std::to_string(i) + "\":1,";
+  return line + "\"k0\":2}";
+}
+
+TEST(decode_line, takes_many_names_and_of_a_repeated_one_the_last_value) {
+  const annals::event e = decoded(line_of_names(annals::limits::read_fields_max - 1));
+  EXPECT_EQ(e.fields.size(), annals::limits::read_fields_max - 1);
   EXPECT_EQ(std::get<std::int64_t>(e.fields[0].value), 2);
+}
+
+TEST(decode_line, refuses_more_names_than_memory_should_go_for) {
+  const auto refused = annals::json::decode_line(line_of_names(200'000));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("more than 4096 names"), std::string::npos) << refused.error().message.substr(0, 200);
 }
 
 }  // namespace

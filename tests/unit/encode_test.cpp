@@ -212,6 +212,7 @@ TEST(encode_line, writes_raw_json_compact_and_in_ascii) {
   EXPECT_EQ(encoded_field(raw_json{"\"\xc3\xa9\\u00e9\\/\\n\x7f\""}), R"("\u00e9\u00e9/\n\u007f")");
   EXPECT_EQ(encoded_field(raw_json{"[\"\\ud83d\\udd12\",\"\xf0\x9f\x94\x92\"]"}), R"(["\ud83d\udd12","\ud83d\udd12"])");
   EXPECT_EQ(encoded_field(raw_json{"true"}), "true");
+  EXPECT_EQ(encoded_field(raw_json{"[true, false, null]"}), "[true,false,null]");
   EXPECT_EQ(encoded_field(raw_json{"123456789012345678901234567890"}), "123456789012345678901234567890");
   EXPECT_EQ(encoded_field(raw_json{"{\"\xc3\xa9\":null}"}), R"({"\u00e9":null})");
 }

@@ -161,6 +161,7 @@ TEST(shown_value, is_utf8_whatever_the_value_holds) {
 TEST(shown_value, obeys_no_control_character_and_no_direction) {
   const auto shown = [](std::string text) { return annals::shown_value({"x", option_kind::text, std::move(text)}); };
   EXPECT_EQ(shown("\x1b\x7f\xc2\x9b\xc2\x85"), R"("\u001b\u007f\u009b\u0085")");
+  // NOLINTNEXTLINE(misc-misleading-bidirectional): that is what it is about
   EXPECT_EQ(shown("\xe2\x80\xa8\xe2\x80\xae\xe2\x81\xa6\xe2\x80\x8f"), R"("\u2028\u202e\u2066\u200f")");
   EXPECT_EQ(shown("\xc2\xa0\xe2\x80\xa7\xe2\x81\xaa"), "\"\xc2\xa0\xe2\x80\xa7\xe2\x81\xaa\"");
 }

@@ -7,13 +7,25 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void tell(void) {
-  const char* path = getenv("ANNALS_TEST_RAN");
+static void tell(const char* variable) {
+  const char* path = getenv(variable);
   if (path != NULL) close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
 }
 
+#if defined NEEDS_WHAT_IS_NOWHERE
+int annals_test_function_of_no_library(void);
+#endif
+
 __attribute__((constructor)) static void when_loaded(void) {
-  tell();
+  tell("ANNALS_TEST_RAN");
+#if defined NEEDS_WHAT_IS_NOWHERE
+  annals_test_function_of_no_library();
+#endif
+#if defined CHANGES_ITSELF
+  extern const annals_plugin_descriptor annals_plugin;
+  volatile char* const name = (volatile char*)(uintptr_t)&annals_plugin.identity.name;
+  *name = 'x';
+#endif
 }
 
 struct annals_sink {
@@ -22,6 +34,7 @@ struct annals_sink {
 
 static annals_status create(const annals_host* host, annals_sink** made) {
   (void)host;
+  tell("ANNALS_TEST_CALLED");
 #if defined CREATE_RETURNS_NULL
   *made = NULL;
   return ANNALS_OK;
@@ -48,6 +61,7 @@ __attribute__((unused)) static annals_status write_lines(annals_sink* sink, cons
 
 static annals_status nothing(annals_sink* sink) {
   (void)sink;
+  tell("ANNALS_TEST_CALLED");
   return ANNALS_OK;
 }
 
@@ -58,11 +72,13 @@ static annals_status position(annals_sink* sink, annals_position* where) {
 }
 
 static void destroy(annals_sink* sink) {
+  tell("ANNALS_TEST_CALLED");
   free(sink);
 }
 
 __attribute__((unused)) static annals_status last_error(annals_sink* sink, annals_error* error) {
   (void)sink;
+  tell("ANNALS_TEST_CALLED");
 #if defined CREATE_FAILS
   error->code = ANNALS_ERROR_OPTIONS;
   error->message = "$.sink.colour: found \"mauve\"; expected \"red\"";

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+module annals.reader;
+import annals.segment;
+
+namespace annals {
+
+std::string to_string(const gap& missing) {
+  const bool one = missing.first == missing.last;
+  std::string text = (one ? "segment " : "segments ") + std::to_string(missing.first);
+  if (!one) text += " to " + std::to_string(missing.last);
+  text += one ? " is gone" : " are gone";
+  if (missing.events && missing.bytes) {
+    text += ", deleted with " + std::to_string(*missing.events) + " events, " + std::to_string(*missing.bytes) + " bytes";
+  } else {
+    text += "; what was in " + std::string(one ? "it" : "them") + " is not known, since the record of a deletion is missing";
+  }
+  if (missing.read_bytes != 0)
+    text += " (of segment " + std::to_string(missing.first) + ", " + std::to_string(missing.read_bytes) +
+            " bytes were read before)";
+  return text;
+}
+
+reports::reports(std::string log, read_options options) : log_(std::move(log)), options_(std::move(options)) {}
+
+void reports::damaged(const damage& found) {
+  ++damages_;
+  if (options_.on_damage) options_.on_damage(found);
+}
+
+void reports::missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes) {
+  ++gaps_;
+  gap found{log_, first, last, read_bytes, 0, 0};
+  std::map<std::uint64_t, segment::deleted_segment> of_segment;  // the last record, where an interrupted deletion made two
+  if (auto records = segment::deleted_segments(log_)) {
+    for (segment::deleted_segment& record : *records) {
+      if (record.number >= first && record.number <= last) of_segment.insert_or_assign(record.number, std::move(record));
+    }
+  }
+  for (const auto& [number, record] : of_segment) {
+    found.events = found.events && record.events ? std::optional(*found.events + *record.events) : std::nullopt;
+    found.bytes = found.bytes && record.bytes ? std::optional(*found.bytes + *record.bytes) : std::nullopt;
+  }
+  if (of_segment.size() != last - first + 1) found.events = found.bytes = std::nullopt;
+  if (options_.on_gap) return options_.on_gap(found);
+  damaged({log_, 0, 0, to_string(found)});
+}
+
+}  // namespace annals

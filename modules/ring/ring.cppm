@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.ring: the crash-safe queue. A file that is mapped into memory, into which any number of threads of one process put
+// lines, and out of which one drain takes them. A line that was put is in the page cache: it survives the death of the process
+// for any reason. docs/ring-format.md is the file's specification; docs/decisions.md tells why it is this queue and no other.
+//
+//   reserve   a compare-and-swap on `head`, in the memory of the process, gives a producer its words of the ring and its
+//   sequence
+//             number in one step. It then writes its record's header, marked `reserved`.
+//   commit    the line is copied behind the header, and the header stored again, marked `committed` (release).
+//   take      the drain copies committed lines into a batch and marks them `taken`.
+//   release   once the batch is known to be in the log, the headers are zeroed and the tail moves on.
+//
+// Free words hold no header, whatever else they hold: a header's top byte is never that of ASCII text. So what lies behind a
+// producer that reserved and went no further is found all the same, in the living process and in the file of a dead one.
+//
+// All words are little-endian 64-bit words of an x86-64 or AArch64 machine; a ring is read on the machine it was written on.
+module;
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.ring;
+import annals.event;
+import annals.io;
+
+export namespace annals::ring {
+
+// --- the file ------------------------------------------------------------------------------------------------------------
+
+inline constexpr std::size_t page_bytes = 4096;              // of the header; the records follow
+inline constexpr std::size_t bytes_min = 64 * 1024;          // of records
+inline constexpr std::size_t bytes_max = 512 * 1024 * 1024;  // a position has 27 bits of words, one more than this needs
+inline constexpr std::size_t word_bytes = 8;
+inline constexpr std::uint64_t position_mask = (std::uint64_t{1} << 27) - 1;
+inline constexpr unsigned sequence_shift = 27;
+inline constexpr std::uint64_t sequence_mask = (std::uint64_t{1} << 37) - 1;
+
+// What stands in the top byte of a record's first word. The low 25 bits are the line's bytes. Between them: while reserved, 22
+// bits of the thread that did; while committed or taken, 31 bits of the line's check; else 0.
+enum class mark : std::uint8_t {
+  none = 0,
+  reserved = 0xa1,   // the line is being written, or never will be
+  committed = 0xa2,  // the line is whole
+  taken = 0xa3,      // the line is part of the batch that is being written to the log
+  released = 0xa4,   // the line is in the log; its room is given back when the tail comes by
+};
+
+inline constexpr std::uint64_t line_bytes_mask = (std::uint64_t{1} << 25) - 1;
+
+inline std::uint64_t header_of(mark state, std::size_t line_bytes, std::uint32_t thread = 0) noexcept {
+  return static_cast<std::uint64_t>(state) << 56 | (static_cast<std::uint64_t>(thread) & 0x3fffff) << 34 |
+         (static_cast<std::uint64_t>(line_bytes) & line_bytes_mask);
+}
+// The same header in another state. What is released has no check.
+inline std::uint64_t with_mark(std::uint64_t header, mark state) noexcept {
+  const std::uint64_t kept = state == mark::released ? line_bytes_mask : (std::uint64_t{1} << 56) - 1;
+  return static_cast<std::uint64_t>(state) << 56 | (header & kept);
+}
+inline mark mark_of(std::uint64_t word) noexcept {
+  const auto top = static_cast<std::uint8_t>(word >> 56);
+  return top >= 0xa1 && top <= 0xa4 ? static_cast<mark>(top) : mark::none;
+}
+inline std::size_t line_bytes_of(std::uint64_t header) noexcept {
+  return static_cast<std::size_t>(header & line_bytes_mask);
+}
+inline std::uint32_t thread_of(std::uint64_t header) noexcept {
+  return static_cast<std::uint32_t>(header >> 34 & 0x3fffff);
+}
+inline constexpr std::uint64_t words_for(std::size_t line_bytes) noexcept {  // header included
+  return 1 + (line_bytes + word_bytes - 1) / word_bytes;
+}
+
+// The check of a line: Fletcher's sums (a sum of the words, and the sum of those sums), over two interleaved rows of words and
+// modulo 2^64, multiplied and folded to 31 bits with the record's place. A loss of power may leave a header over a line, or a
+// part of one, that was there in an earlier lap: that has another check. It is no guard against somebody who means it.
+inline std::uint64_t sum_of(std::string_view line) noexcept {
+  const auto word = [](const char* at) {
+    std::uint64_t read;
+    std::memcpy(&read, at, sizeof read);
+    return read;
+  };
+  const char* at = line.data();
+  std::size_t left = line.size();
+  std::uint64_t a = left;
+  std::uint64_t b = 0;
+  std::uint64_t c = 0;
+  std::uint64_t d = 0;
+  for (; left >= 2 * word_bytes; at += 2 * word_bytes, left -= 2 * word_bytes) {
+    a += word(at);
+    b += a;
+    c += word(at + word_bytes);
+    d += c;
+  }
+  if (left >= word_bytes) {
+    a += word(at);
+    b += a;
+  }
+  std::uint64_t last = 0;  // the last word, of which a part may have been counted already
+  if (line.size() >= word_bytes) [[likely]] {
+    last = word(line.data() + line.size() - word_bytes);
+  } else {
+    for (const char byte : line) last = last << 8 | static_cast<std::uint8_t>(byte);
+  }
+  c += last;
+  d += c;
+  return a * 0x9e3779b97f4a7c15 + b * 0xc2b2ae3d27d4eb4f + c * 0x165667b19e3779f9 + d * 0x27d4eb2f165667c5;
+}
+// `word`: where its record is, in words since the ring was made.
+inline std::uint64_t committed_header(std::size_t line_bytes, std::uint64_t line_sum, std::uint64_t word) noexcept {
+  const std::uint64_t check = (line_sum + (word & position_mask) * 0x9e3779b97f4a7c15) * 0xff51afd7ed558ccd >> 33;
+  return header_of(mark::committed, line_bytes) | check << 25;
+}
+
+// What the drain is doing, as far as recovery has to know.
+enum class phase : std::uint32_t {
+  idle = 0,     // lines that are marked `taken` have not been given to the log
+  writing = 1,  // they are being written: some of them may be in the log, behind `batch`
+  done = 2,     // they all are in the log
+};
+
+// Where in the log a batch goes.
+struct log_place {
+  std::uint64_t segment = 0;
+  std::uint64_t offset = 0;  // in the segment's lines, in bytes
+  std::uint64_t device = 0;  // of the live segment's file at that time
+  std::uint64_t inode = 0;
+};
+
+// The first page of the file. What is fixed when the ring is made is covered by `check`.
+struct file_header {
+  char magic[8];             // "ANNALSRG"
+  std::uint32_t version;     // 2
+  std::uint32_t page_bytes;  // 4096: where the records begin
+  std::uint64_t bytes;       // of records; a power of two
+  std::int64_t made_us;      // when, in microseconds since 1970
+  std::uint64_t made_by;     // process id
+  std::uint64_t check;       // FNV-1a (64 bit) of the bytes before
+  char filler[80];           // 0
+  // --- a cache line of the drain's
+  std::atomic<std::uint64_t> tail;   // words since the ring was made: what lies before was released
+  std::atomic<std::uint32_t> phase;  // ring::phase
+  std::uint32_t filler_2;
+  log_place batch;                     // valid while phase is `writing`
+  std::atomic<std::uint64_t> dropped;  // events that were dropped (on_full), and no line has told of yet
+};
+static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
+static_assert(offsetof(file_header, tail) == 128 && sizeof(file_header) <= page_bytes);
+
+// --- reading the ring of nobody
+// -----------------------------------------------------------------------------------------------
+
+struct record {
+  std::uint64_t at = 0;  // its header, in words since the ring was made
+  mark state = mark::none;
+  std::string_view line;  // in the mapping; where both copies of it are mapped, always in one piece
+};
+
+// Fills the first page of a new ring of `bytes` (a power of two from bytes_min to bytes_max) of records.
+void make_header(file_header& header, std::uint64_t bytes, time_point now, std::uint64_t process) noexcept;
+
+// Why the header of a ring, and the size of its file, make no sense; or nothing.
+std::optional<std::string> fault_of(const file_header& header, std::uint64_t file_bytes);
+
+// The records of the tail's lap that hold a line to be logged, in their order: committed and taken ones. What is damaged (a
+// line that is no line, or another than its header was made for) goes to `damaged`, with the reason. Reads nothing outside of
+// the mapping, whatever it holds.
+std::vector<record> whole_records(const file_header& header, const char* records,
+                                  const std::function<void(const record&, std::string_view why)>& damaged = {});
+
+// Ends the phase of a dead owner: what was taken, the records at these words, has `arrived` in the log, or is to be taken
+// again. (Of phase idle nothing has arrived, of phase done everything.) Interrupted anywhere, it can be done again, and the
+// same is found.
+void settle(file_header& header, char* records, const std::vector<std::uint64_t>& taken,
+            const std::vector<bool>& arrived) noexcept;
+
+// --- the queue --------------------------------------------------------------------------------------------------------------
+
+// The queue on the mapped memory of a ring file. Producers: any thread. Consumer functions: one thread at a time.
+class queue {
+ public:
+  // `header`: the mapped first page, of a ring whose fault_of is nothing. `records`: the mapping behind it, twice in a row.
+  // Both outlive the queue. The committed records found there are the first to be taken; what a dead producer only reserved is
+  // dropped. `is_new`: there are none, and nobody needs to look.
+  queue(file_header& header, char* records, bool is_new);
+
+  // Puts a line into the ring, and returns its sequence number; or 0 where there is no room for it now. A line longer than
+  // line_bytes_max() never has any. Sets `more_than_half` where the ring is more than half full.
+  inline std::uint64_t put(std::string_view line, bool& more_than_half) noexcept {
+    const std::uint64_t words = words_for(line.size());
+    const std::uint64_t sum = sum_of(line);
+    std::uint64_t head = head_.load(std::memory_order_relaxed);
+    do {
+      const std::uint64_t tail = released_.load(std::memory_order_acquire);
+      const std::uint64_t used = (head - tail) & position_mask;
+      if (used + words > capacity_words_) [[unlikely]] {
+        const std::uint64_t again = head_.load(std::memory_order_acquire);
+        if (again == head) return 0;
+        head = again;
+        continue;
+      }
+      more_than_half = used > capacity_words_ / 2;
+      const std::uint64_t next = ((head >> sequence_shift) + 1) << sequence_shift | ((head + words) & position_mask);
+      if (head_.compare_exchange_weak(head, next, std::memory_order_seq_cst, std::memory_order_relaxed)) break;
+    } while (true);
+    char* const at = records_ + (head & index_mask_) * word_bytes;
+    header_at(at).store(header_of(mark::reserved, line.size(), this_thread()), std::memory_order_relaxed);
+    std::memcpy(at + word_bytes, line.data(), line.size());
+    header_at(at).store(committed_header(line.size(), sum, head), std::memory_order_release);
+    const std::uint64_t base = sequence_base_.load(std::memory_order_relaxed);
+    return base + (((head >> sequence_shift) + 1 - base) & sequence_mask);
+  }
+
+  // The sequence number of a line that goes another way.
+  std::uint64_t take_number() noexcept;
+
+  std::size_t line_bytes_max() const noexcept { return capacity_words_ / 4 * word_bytes; }
+  std::size_t capacity_bytes() const noexcept { return capacity_words_ * word_bytes; }
+
+  // The sequence number of the line put last. Those of the records that were found begin with 1.
+  std::uint64_t last_sequence() const noexcept;
+  std::uint64_t found() const noexcept { return found_; }  // how many records there were
+
+  // A word that changes with each line put. Compared with was_drained_to(), which the drain knows, it tells whether there is
+  // anything to do.
+  std::uint64_t head() const noexcept { return head_.load(std::memory_order_seq_cst); }
+  std::uint64_t used_bytes() const noexcept;
+
+  // --- the consumer ---
+
+  // Where everything put before this call ends, to be compared by is_drained_to().
+  std::uint64_t mark_end() const noexcept;
+  bool is_drained_to(std::uint64_t end) const noexcept { return tail_ >= end; }
+
+  struct batch {
+    std::string_view lines;  // valid until the next take()
+    std::size_t count = 0;
+    std::uint64_t first_sequence = 0;  // of the first line where nothing was overtaken
+  };
+
+  // Copies committed lines, up to about `bytes_max` of them (at least one), and marks them as taken. Lines behind a record
+  // whose producer is held up are taken without it, once `patience` has passed: it comes later. A count of 0: there is nothing
+  // (yet). Not while there is an unsettled batch: where it throws, there is one, of what was taken until then.
+  batch take(std::size_t bytes_max, std::chrono::nanoseconds now, std::chrono::nanoseconds patience);
+
+  // The batch taken last is about to be written at `where`; is in the log, and its room is given back; or the lines that
+  // `arrived` says are, and the others are to be taken again.
+  void begin_writing(const log_place& where) noexcept;
+  void release() noexcept;
+  void settle(const std::vector<bool>& arrived) noexcept;
+  void take_back() noexcept;  // nothing of it was written: all lines are to be taken again
+
+  // Where take() found nothing: gives back the room of what was abandoned before all that is left. True where there was any.
+  bool release_abandoned() noexcept;
+
+  // The batch that was neither released nor settled nor taken back; a count of 0 where there is none. And was it begun?
+  batch unsettled() const noexcept { return {lines_, taken_.size(), next_sequence_}; }
+  bool is_writing() const noexcept {
+    return header_.phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(phase::writing);
+  }
+
+  // Is there a record that has been reserved and not committed, at which take() stopped, or which it passed over? Nothing tells
+  // when it is committed: the head changed long before.
+  bool is_held_up() const noexcept { return held_up_ || !holes_.empty(); }
+
+  // Events that on_full dropped: counted by producers; the drain takes the number and logs a line that tells of it.
+  void count_dropped() noexcept { header_.dropped.fetch_add(1, std::memory_order_relaxed); }
+  std::uint64_t dropped() const noexcept { return header_.dropped.load(std::memory_order_relaxed); }
+  void told_of_dropped(std::uint64_t count) noexcept { header_.dropped.fetch_sub(count, std::memory_order_relaxed); }
+
+ private:
+  struct hole {  // words that were passed over: reserved, not committed
+    std::uint64_t begin;
+    std::uint64_t end;
+  };
+
+  static inline std::atomic_ref<std::uint64_t> header_at(char* at) noexcept {
+    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at));
+  }
+  inline char* at(std::uint64_t word) const noexcept { return records_ + (word & index_mask_) * word_bytes; }
+  static inline std::uint32_t this_thread() noexcept {
+    if (thread_ == 0) [[unlikely]]
+      thread_ = io::thread_id();
+    return thread_;
+  }
+
+  std::uint64_t put_in_order(const std::vector<record>& found) noexcept;
+  void take_again() noexcept;
+  bool take_at(std::uint64_t word, std::uint64_t header, std::size_t bytes_max);
+  void set_mark(std::uint64_t word, mark state) noexcept;
+  void clear(std::uint64_t from, std::uint64_t to) noexcept;
+  bool take_from_holes(std::size_t bytes_max);
+  bool abandon(std::uint64_t word, std::uint64_t header) noexcept;
+  bool pass_over(std::uint64_t header, std::uint64_t end, std::chrono::nanoseconds now, std::chrono::nanoseconds patience);
+  std::uint64_t next_header(std::uint64_t from, std::uint64_t end) const noexcept;
+  std::uint64_t end_of(std::uint64_t head) const noexcept;
+
+  static thread_local std::uint32_t thread_ [[gnu::tls_model("initial-exec")]];
+
+  // Read by producers, never changed.
+  file_header& header_;
+  char* const records_;
+  const std::uint64_t capacity_words_;
+  const std::uint64_t index_mask_;
+
+  alignas(64) std::atomic<std::uint64_t> head_;      // sequence (37 bits), position in words (27 bits)
+  alignas(64) std::atomic<std::uint64_t> released_;  // the tail's position; changed once a batch
+  std::atomic<std::uint64_t> sequence_base_;         // a sequence number not far behind the present ones
+
+  // The consumer's.
+  alignas(64) std::uint64_t tail_;    // in words since the ring was made
+  std::uint64_t scan_;                // what lies before was taken, or is in holes_
+  std::vector<hole> holes_;           // in order; nearly always empty
+  std::vector<std::uint64_t> taken_;  // the records of the batch
+  std::string lines_;                 // their lines
+  std::uint64_t found_ = 0;
+  std::uint64_t next_sequence_ = 1;
+  bool overtaken_ = false;  // there are, or were, holes since the tail: between it and scan_ not all is in taken_
+  bool held_up_ = false;
+  std::uint64_t held_up_at_ = 0;
+  std::chrono::nanoseconds held_up_since_{0};
+};
+
+}  // namespace annals::ring

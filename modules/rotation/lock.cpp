@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+module annals.rotation;
+import annals.segment;
+
+namespace annals::rotation {
+
+namespace {
+
+constexpr int open_tries = 16;  // the file may be replaced while it is opened; not that often
+
+std::uint64_t offset_of(std::size_t slot) noexcept {
+  return (slot + 1) * sizeof(lock_page::slot);
+}
+
+// Looks again and again, first at once, then after longer and longer pauses, until a deadline.
+class patience {
+ public:
+  // False once the time is up.
+  bool wait() {
+    if (looks_++ < looks_at_once) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (!deadline_) deadline_ = now + log_lock::wait_max;
+    if (now >= *deadline_) return false;
+    std::this_thread::sleep_for(pause_);
+    pause_ = std::min(pause_ * 2, pause_max);
+    return true;
+  }
+  bool is_long() const noexcept { return looks_ > looks_at_once; }
+
+ private:
+  static constexpr int looks_at_once = 100;
+  static constexpr std::chrono::microseconds pause_max{1000};
+  int looks_ = 0;
+  std::chrono::microseconds pause_{20};
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+};
+
+error timed_out(const std::string& path, const std::string& who) {
+  return {errc::io, ETIMEDOUT,
+          "cannot lock '" + path + "': " + who + " for " + std::to_string(log_lock::wait_max.count()) +
+              " s; expected it to be done within microseconds, is it stopped?"};
+}
+
+}  // namespace
+
+std::string lock_path(const std::string& live_path) {
+  return live_path + ".lock";
+}
+
+static_assert(alignof(std::vector<std::string>) != 0);  // of a member; GCC 15 crashes where the constructor asks first
+log_lock::log_lock(const std::string& live_path, unsigned mode) : live_path_(live_path), path_(lock_path(live_path)) {
+  // Who may only read the log must not be able to hold its lock.
+  mode_ = 0600 | ((mode & 0020U) != 0 ? 0060U : 0U) | ((mode & 0002U) != 0 ? 0006U : 0U);
+}
+
+log_lock::~log_lock() {
+  let_go();
+}
+
+void log_lock::let_go() noexcept {
+  page_ = nullptr;
+  slot_ = nullptr;
+  file_ = {};
+  mapping_ = {};
+}
+
+// --- opening --------------------------------------------------------------------------------------------------------------
+
+std::optional<error> log_lock::open() {
+  if (page_ != nullptr && !file_.is_inherited()) return std::nullopt;
+  let_go();
+  std::optional<error> failed;
+  for (int tries = 0; tries < open_tries; ++tries) {
+    bool again = false;
+    failed = open_once(again);
+    if (!failed) return std::nullopt;
+    let_go();
+    if (!again) break;
+  }
+  return failed;
+}
+
+// `again`: what failed may be that the file was replaced or cut meanwhile.
+std::optional<error> log_lock::open_once(bool& again) {
+  if (auto refused = may_create()) return refused;
+  auto opened = io::lock_file::open(path_, mode_, &grown_);
+  if (!opened) return std::move(opened.error());
+  file_ = std::move(*opened);
+  auto status = file_.status();
+  if (!status) return std::move(status.error());
+  if (status->bytes < sizeof(lock_page)) {
+    if (auto failed = set_up_page()) return failed;
+    status = file_.status();
+    if (!status) return std::move(status.error());
+  }
+  identity_ = *status;
+  auto mapped = io::mapping::of(path_, sizeof(lock_page), identity_);
+  if (!mapped) {
+    again = mapped.error().system_code == 0;
+    return std::move(mapped.error());
+  }
+  mapping_ = std::move(*mapped);
+  page_ = static_cast<lock_page*>(mapping_.memory());
+  const std::uint64_t magic = page_->magic.load();
+  if (magic != lock_page::magic_value) {
+    // Nothing but zeros: a new page whose content a power loss took.
+    if (magic != 0 || page_->epoch.load() != 0) {
+      return error{errc::io, 0,
+                   "cannot use '" + path_ +
+                       "': it is no lock of a log, or that of another version; expected to find nothing there, or our own"};
+    }
+    page_->magic.store(lock_page::magic_value);
+  }
+  if (!is_in_place()) {
+    again = true;
+    return error{errc::io, 0, "cannot lock '" + path_ + "': it is replaced again and again"};
+  }
+  claim_slot();
+  return std::nullopt;
+}
+
+// A lock that another user creates would keep the log's owner out.
+std::optional<error> log_lock::may_create() const {
+  const std::uint32_t user = io::calls().effective_user();
+  if (user == 0) return std::nullopt;
+  const auto live = io::status_at(live_path_);
+  if (!live || !*live || (*live)->owner == user || (mode_ & 0066U) != 0) return std::nullopt;
+  const auto lock = io::status_at(path_);
+  if (!lock || *lock) return std::nullopt;
+  return error{errc::io, EACCES,
+               "cannot create '" + path_ + "': the log belongs to user " + std::to_string((*live)->owner) +
+                   ", who could not open a lock of ours; expected to be that user, or root"};
+}
+
+// Gives the file its page. Written, not only grown: so that its room on the disk is there, and a full disk tells it here.
+std::optional<error> log_lock::set_up_page() {
+  if (auto failed = wait_for_file()) return failed;
+  std::optional<error> failed;
+  const auto status = file_.status();
+  if (!status) {
+    failed = status.error();
+  } else if (status->bytes < sizeof(lock_page)) {
+    std::array<char, sizeof(lock_page)> page{};
+    for (int i = 0; i < 8; ++i) page[static_cast<std::size_t>(i)] = reinterpret_cast<const char*>(&lock_page::magic_value)[i];
+    // What somebody began to write is the beginning of such a page, or zeros.
+    std::array<char, 8> begun{};
+    const auto got = file_.read_at(begun.data(), begun.size(), 0);
+    const std::size_t known = got ? *got : 0;
+    const bool is_ours = std::equal(begun.begin(), begun.begin() + static_cast<std::ptrdiff_t>(known), page.begin()) ||
+                         std::all_of(begun.begin(), begun.end(), [](char c) { return c == '\0'; });
+    if (!is_ours) {
+      failed =
+          error{errc::io, 0, "cannot use '" + path_ + "': it is no lock of a log; expected to find nothing there, or our own"};
+    }
+    if (!failed) failed = file_.write_at({page.data(), page.size()}, 0);
+    // Root may rotate another's log: its owner has to be able to lock it, too.
+    if (!failed && io::calls().effective_user() == 0) {
+      const auto live = io::status_at(live_path_);
+      if (live && *live) failed = file_.give_to((*live)->owner, (*live)->group);
+    }
+  }
+  file_.unlock();
+  return failed;
+}
+
+// Is the file that we hold the one at the path, and as long as it has to be?
+bool log_lock::is_in_place() const {
+  const auto at_path = io::status_at(path_);
+  if (!at_path) return true;  // we cannot tell
+  return *at_path && io::same_file(**at_path, identity_) && (*at_path)->bytes >= sizeof(lock_page);
+}
+
+void log_lock::claim_slot() {
+  for (std::size_t i = 0; i < lock_page::slots_count; ++i) {
+    if (file_.lock_byte(offset_of(i)) != 0) continue;
+    slot_ = &page_->slots[i];
+    slot_->busy.store(0);  // its last owner may have died inside an append
+    slot_->process.store(io::calls().process());
+    return;
+  }
+}
+
+void log_lock::look() {
+  if (page_ == nullptr || file_.is_inherited()) return;
+  if (file_.is_doubtful() || !is_in_place()) {
+    let_go();
+  } else if (slot_ == nullptr) {
+    claim_slot();
+  }
+}
+
+// --- for writers ------------------------------------------------------------------------------------------------------------
+
+std::optional<error> log_lock::catch_up() {
+  if (auto failed = open()) return failed;
+  for (patience patience;;) {
+    const std::uint64_t epoch = page_->epoch.load();
+    if (epoch % 2 == 0) {
+      epoch_ = epoch;
+      if (slot_ != nullptr) return std::nullopt;
+      auto failed_without_slot = wait_for_file();  // what keeps enter() from its work has to be told here
+      if (!failed_without_slot) file_.unlock();
+      return failed_without_slot;
+    }
+    const int failed = file_.lock();
+    if (failed == 0) {  // whoever made it odd is dead, or has just finished
+      if (page_->epoch.load() % 2 != 0) page_->epoch.fetch_add(1);
+      file_.unlock();
+      continue;
+    }
+    if (failed != -EWOULDBLOCK) return io::system_error("lock", path_, failed);
+    if (!patience.wait()) return timed_out(path_, "another process has held it");
+  }
+}
+
+bool log_lock::enter_without_slot() noexcept {
+  if (wait_for_file()) return false;
+  if (page_->epoch.load() == epoch_) return true;
+  file_.unlock();
+  return false;
+}
+
+void log_lock::leave_without_slot() noexcept {
+  file_.unlock();
+}
+
+// --- the exclusive lock
+// -------------------------------------------------------------------------------------------------------
+
+std::optional<error> log_lock::wait_for_file() {
+  for (patience patience;;) {
+    const int failed = file_.lock();
+    if (failed == 0) return std::nullopt;
+    if (failed != -EWOULDBLOCK) return io::system_error("lock", path_, failed);
+    if (!patience.wait()) return timed_out(path_, "another process has held it");
+  }
+}
+
+// Until no writer is inside an append. One whose byte is not locked any more is dead.
+std::optional<error> log_lock::wait_for_slots() {
+  for (std::size_t i = 0; i < lock_page::slots_count; ++i) {
+    lock_page::slot& slot = page_->slots[i];
+    for (patience patience; slot.busy.load() != 0;) {
+      if (patience.is_long()) {
+        const auto locked = file_.is_byte_locked(offset_of(i));
+        if (!locked) return locked.error();
+        if (!*locked) slot.busy.store(0);
+      }
+      if (!patience.wait()) {
+        return timed_out(path_, "process " + std::to_string(slot.process.load()) + " has been in the middle of an append");
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+result<log_lock::exclusive> log_lock::lock() {
+  for (int tries = 0; tries < open_tries; ++tries) {
+    if (auto failed = open()) return std::move(*failed);
+    if (auto failed = wait_for_file()) return std::move(*failed);
+    if (!is_in_place()) {
+      let_go();
+      continue;
+    }
+    // Odd already: whoever held it died, and the writers wait for the next one.
+    if (page_->epoch.load() % 2 == 0) page_->epoch.fetch_add(1);
+    if (auto failed = wait_for_slots()) {
+      unlock();
+      return std::move(*failed);
+    }
+    return exclusive(*this);
+  }
+  return error{errc::io, 0, "cannot lock '" + path_ + "': it is replaced again and again"};
+}
+
+void log_lock::unlock() noexcept {
+  page_->epoch.fetch_add(1);
+  file_.unlock();
+}
+
+log_lock::exclusive::exclusive(exclusive&& other) noexcept : lock_(std::exchange(other.lock_, nullptr)) {}
+
+log_lock::exclusive::~exclusive() {
+  if (lock_ != nullptr) lock_->unlock();
+}
+
+result<std::uint64_t> log_lock::exclusive::live_number() const {
+  auto listed = segment::live_number(lock_->live_path_);
+  if (!listed) return listed;
+  return std::max(*listed, lock_->page_->next_number.load());
+}
+
+void log_lock::closed(std::uint64_t number) noexcept {
+  if (page_ == nullptr) return;
+  std::uint64_t known = page_->next_number.load();
+  while (known <= number && !page_->next_number.compare_exchange_weak(known, number + 1)) continue;
+}
+
+}  // namespace annals::rotation

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Deleting segments: what is deleted and told, and several processes at once.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals;
+import annals.io;
+import annals.seekable;
+import annals.segment;
+#include "log_files.h"
+#include "prune_log.h"
+
+namespace {
+
+using namespace std::chrono_literals;
+using annals::retention_policy;
+using support::long_ago;
+using support::Prune;
+
+TEST_F(Prune, deletes_tells_and_records) {
+  make_log(4);
+  const auto outcome = annals::prune(path_, {.keep_segments = 2});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->deleted.size(), 2u);
+  EXPECT_TRUE(outcome->skipped.empty());
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{3, 4}));
+  expect_one_event_and_one_record_for({1, 2});
+
+  const auto events = log_.events_of("segment_deleted");
+  ASSERT_EQ(events.size(), 2u);
+  const annals::event& second = events[1];
+  EXPECT_EQ(second.container, "annals");
+  EXPECT_EQ(second.dest, "audit-000002-20200103T000000Z.jsonl.zst");
+  EXPECT_EQ(second.detail, "segment 2 with 10 events was deleted: there are 3 closed segments, more than 2");
+  EXPECT_EQ(support::number_of(second, "segment"), 2u);
+  EXPECT_EQ(support::number_of(second, "events"), 10u);
+  EXPECT_EQ(support::text_of(second, "first"), "2020-01-03T00:00:00+00:00");
+  EXPECT_EQ(support::text_of(second, "last"), "2020-01-03T00:00:09+00:00");
+  EXPECT_EQ(support::text_of(second, "reason"), "segments");
+  EXPECT_EQ(support::text_of(second, "by"), annals::io::user_name());
+  EXPECT_EQ(support::text_of(second, "program"), annals::io::program_name());
+  EXPECT_EQ(support::number_of(second, "pid"), static_cast<std::uint64_t>(::getpid()));
+
+  const auto records = annals::segment::deleted_segments(path_);
+  ASSERT_EQ(records->size(), 2u);
+  EXPECT_EQ(records->at(0).events, 10u);
+  EXPECT_EQ(records->at(0).bytes, support::number_of(events[0], "bytes"));
+  EXPECT_EQ(annals::to_string(*records->at(0).last), "2020-01-02T00:00:09+00:00");
+  EXPECT_EQ(records->at(0).reason, "segments");
+  EXPECT_EQ(std::filesystem::status(path_ + ".deleted").permissions(), std::filesystem::perms(0600));
+}
+
+TEST_F(Prune, of_a_log_that_is_as_the_policy_wants_it_changes_nothing) {
+  make_log(4);
+  const std::string live = support::content_of(path_);
+  const auto outcome = annals::prune(path_, {.keep_for = 24h * 36500, .keep_bytes = 1 << 30, .keep_segments = 4});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_TRUE(outcome->deleted.empty());
+  EXPECT_EQ(log_.numbers_on_disk().size(), 4u);
+  EXPECT_EQ(support::content_of(path_), live);
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".deleted"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".lock"));
+}
+
+TEST_F(Prune, plans_what_it_does) {
+  make_log(6);
+  const retention_policy policy = {.keep_for = 1h, .keep_segments = 3};
+  const auto plan = annals::plan_prune(path_, policy);
+  ASSERT_TRUE(plan) << plan.error().message;
+  const auto outcome = annals::prune(path_, policy);
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  ASSERT_EQ(plan->deletions.size(), 5u);
+  ASSERT_EQ(outcome->deleted.size(), 5u);
+  for (std::size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(plan->deletions[i].segment.number, outcome->deleted[i].segment.number);
+    EXPECT_EQ(plan->deletions[i].why, outcome->deleted[i].why);
+  }
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{6}));
+  ASSERT_EQ(outcome->unmet.size(), 1u);  // the last one is old, too
+}
+
+TEST_F(Prune, of_no_log_does_nothing) {
+  const auto outcome = annals::prune(path_, {.keep_segments = 1});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
+}
+
+TEST_F(Prune, keeps_a_segment_that_has_an_event_young_enough_anywhere) {
+  const auto now = annals::io::calls().now();
+  log_.add_plain(1, long_ago,
+                 log_.lines(2, long_ago) + log_.lines(1, now - 1h) + log_.lines(2, long_ago));  // a clock stepped back
+  log_.add_plain(2, long_ago, log_.lines(5, long_ago));
+  log_.add_compressed(3, long_ago, log_.lines(2, long_ago) + log_.lines(1, now - 1h) + log_.lines(2, long_ago));
+  log_.add_plain(4, now - 1h, log_.lines(1, now - 1h));
+  const auto outcome = annals::prune(path_, {.keep_for = 24h});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{1, 3, 4}));
+}
+
+TEST_F(Prune, takes_the_age_of_events_without_time_from_the_file) {
+  log_.add_plain(1, long_ago, log_.lines(2, long_ago) + "{\"container\":\"x\"}\n");
+  const std::string old = log_.add_plain(2, long_ago, "{\"container\":\"x\"}\n");
+  std::filesystem::last_write_time(old, std::filesystem::file_time_type::clock::now() - 24h * 30);
+  log_.add_plain(3, long_ago, log_.lines(1, long_ago));
+  const auto outcome = annals::prune(path_, {.keep_for = 24h});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{1, 3}));
+  EXPECT_NE(log_.events_of("segment_deleted").at(0).detail->find("(by the time of the file"), std::string::npos);
+}
+
+TEST_F(Prune, ends_a_torn_line_of_the_live_segment_and_of_the_records_first) {
+  make_log(3);
+  support::append_to(path_, "{\"ts\":\"2020");
+  support::append_to(path_ + ".deleted", "{\"segm");
+  const auto outcome = annals::prune(path_, {.keep_segments = 2});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  expect_one_record_for({1});
+  EXPECT_NE(support::content_of(path_).find("{\"ts\":\"2020\n{\"ts\":"), std::string::npos);
+}
+
+TEST_F(Prune, deletes_a_damaged_segment_and_says_what_could_be_counted) {
+  const std::string path = log_.add_compressed(1, long_ago, log_.lines(2000, long_ago));
+  std::string bytes = support::content_of(path);
+  support::write_file(path, std::string_view(bytes).substr(0, bytes.size() / 2));
+  log_.add_plain(2, long_ago, log_.lines(1, long_ago));
+  const auto outcome = annals::prune(path_, {.keep_segments = 1});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  const auto events = log_.events_of("segment_deleted");
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_NE(events[0].detail->find("readable events"), std::string::npos) << *events[0].detail;
+  EXPECT_NE(support::text_of(events[0], "damage"), "");
+}
+
+TEST_F(Prune, leaves_a_segment_that_is_being_compressed_for_the_next_run) {
+  make_log(4);
+  auto archiver = annals::io::file::open(log_.closed_name(1, long_ago + 24h, false), annals::io::open_for::reading);
+  ASSERT_TRUE(archiver);
+  ASSERT_TRUE(*archiver->lock());
+  const auto outcome = annals::prune(path_, {.keep_segments = 2});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(outcome->skipped, std::vector<std::string>{"segment 1: it is being compressed"});
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{1, 3, 4}));
+  archiver->close();
+  ASSERT_TRUE(annals::prune(path_, {.keep_segments = 2}));
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{3, 4}));
+  expect_one_event_and_one_record_for({1, 2});
+}
+
+TEST_F(Prune, removes_both_forms_and_what_a_dead_archiver_left) {
+  make_log(4);
+  const std::string temporary = log_.closed_name(1, long_ago + 24h, true) + ".tmp";
+  support::write_file(temporary, "half");
+  ASSERT_TRUE(annals::prune(path_, {.keep_segments = 1}));
+  EXPECT_FALSE(std::filesystem::exists(temporary));
+  EXPECT_EQ(annals::segment::closed_segments(path_)->size(), 1u);
+}
+
+TEST_F(Prune, of_many_segments_goes_in_batches_and_in_order) {
+  for (std::uint64_t number = 1; number <= 200; ++number) log_.add_plain(number, long_ago, log_.lines(1, long_ago));
+  const auto outcome = annals::prune(path_, {.keep_segments = 10});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  std::set<std::uint64_t> deleted;
+  for (std::uint64_t number = 1; number <= 190; ++number) deleted.insert(number);
+  expect_one_event_and_one_record_for(deleted);
+  const auto events = log_.events_of("segment_deleted");
+  for (std::size_t i = 0; i < events.size(); ++i) EXPECT_EQ(support::number_of(events[i], "segment"), i + 1);
+}
+
+TEST_F(Prune, by_eight_processes_at_once_deletes_each_segment_once) {
+  for (std::uint64_t number = 1; number <= 60; ++number) log_.add_plain(number, long_ago, log_.lines(3, long_ago));
+  std::vector<pid_t> children;
+  for (int i = 0; i < 8; ++i) {
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(240);
+      int failed = 0;
+      for (std::uint64_t keep = 50; keep >= 5; keep -= 5) failed += annals::prune(path_, {.keep_segments = keep}) ? 0 : 1;
+      ::_exit(failed);
+    }
+    children.push_back(child);
+  }
+  for (const pid_t child : children) {
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  }
+  std::set<std::uint64_t> deleted;
+  for (std::uint64_t number = 1; number <= 55; ++number) deleted.insert(number);
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{56, 57, 58, 59, 60}));
+  expect_one_event_and_one_record_for(deleted);
+}
+
+TEST_F(Prune, syncs_the_events_before_it_removes_anything) {
+  struct order : annals::io::system_calls {
+    order() : override_(*this) {}
+    int remove(const char* path) noexcept override {
+      said += "remove ";
+      return system_calls::remove(path);
+    }
+    int sync_data(int fd) noexcept override {
+      annals::io::file_status held;
+      annals::io::file_status there;
+      system_calls::status_of(fd, held);
+      system_calls::status_at(live.c_str(), there);
+      said += annals::io::same_file(held, there) ? "live " : "record ";
+      return system_calls::sync_data(fd);
+    }
+    int sync_all(int fd) noexcept override {
+      said += "directory ";
+      return system_calls::sync_all(fd);
+    }
+    std::string live;
+    std::string said;
+    annals::io::calls_override override_;
+  };
+  make_log(2);
+  order calls;
+  calls.live = path_;
+  ASSERT_TRUE(annals::prune(path_, {.keep_segments = 1}));
+  EXPECT_EQ(calls.said, "record live directory record remove remove remove directory ");
+}
+
+}  // namespace

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The records of deletions, as they are written and as they are read whatever stands between them.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/temp_directory.h"
+import annals.event;
+import annals.io;
+import annals.segment;
+#include "support/faulty_calls.h"
+
+namespace {
+
+using annals::segment::deleted_segment;
+using annals::segment::planned_deletions;
+
+class Records : public testing::Test {
+ protected:
+  annals::segment::deletion_log read() {
+    auto log = annals::segment::read_deletion_log(path_);
+    EXPECT_TRUE(log) << log.error().message;
+    return log ? std::move(*log) : annals::segment::deletion_log{};
+  }
+  void write(const std::string& text) { support::write_file(path_ + ".deleted", text); }
+
+  support::temp_directory directory_;
+  std::string path_ = directory_ / "audit.jsonl";
+  const deleted_segment full_ = {42,
+                                 1000,
+                                 115000,
+                                 annals::parse_timestamp("2026-01-01T00:00:00+00:00"),
+                                 annals::parse_timestamp("2026-01-02T00:00:00+00:00"),
+                                 *annals::parse_timestamp("2026-11-24T12:00:00+00:00"),
+                                 "age,bytes"};
+};
+
+TEST_F(Records, are_written_as_the_format_says) {
+  EXPECT_EQ(record_of(full_),
+            "{\"segment\":42,\"events\":1000,\"bytes\":115000,\"first\":\"2026-01-01T00:00:00+00:00\",\"last\":"
+            "\"2026-01-02T00:00:00+00:00\",\"deleted\":\"2026-11-24T12:00:00+00:00\",\"reason\":\"age,bytes\"}\n");
+  EXPECT_EQ(record_of(planned_deletions{{1, 2}, {50, 7}}), "{\"planned\":[1,2],\"at\":{\"segment\":50,\"offset\":7}}\n");
+  EXPECT_EQ(record_of(planned_deletions{}), "{\"planned\":[],\"at\":{\"segment\":0,\"offset\":0}}\n");
+}
+
+TEST_F(Records, are_read_as_they_were_written) {
+  deleted_segment bare;
+  bare.number = 43;
+  bare.deleted = full_.deleted;
+  const planned_deletions planned = {{42, 43, 18446744073709551615u}, {50, 7}};
+  write(record_of(planned_deletions{{1}, {2, 3}}) + record_of(planned) + record_of(full_) + record_of(bare) +
+        annals::segment::suspect_record(9));
+  const auto log = read();
+  EXPECT_EQ(log.deleted, (std::vector{full_, bare}));
+  EXPECT_EQ(log.planned, planned);
+  EXPECT_EQ(log.suspect, 9u);
+  EXPECT_FALSE(log.is_torn);
+}
+
+TEST_F(Records, that_are_none_are_passed_over) {
+  write(
+      "\n{}\nnull\n{\"segment\":-1}\n{\"segment\":\"7\"}\n{\"planned\":[1,}\n{\"planned\":[\"x\"]}\n"
+      "{\"segment\":1.5}\n{\"segment\":18446744073709551616}\n{\"planned\":[1.5],\"at\":{}}\n{\"planned\":{\"1\":2},\"at\":{}"
+      "}\n"
+      "{\"planned\":[7]}\n{\"planned\":[7],\"at\":\"the end\"}\n" +
+      std::string(200'000, 'x') + "\n" + "{\"segment\":7,\"later\":[1,{\"a\":2}],\"reason\":\"age\"}\n" + record_of(full_));
+  const auto log = read();
+  ASSERT_EQ(log.deleted.size(), 2u);
+  EXPECT_EQ(log.deleted[0].number, 7u);
+  EXPECT_EQ(log.deleted[0].events, std::nullopt);
+  EXPECT_EQ(log.deleted[1], full_);
+  EXPECT_EQ(log.planned, std::nullopt);
+}
+
+TEST_F(Records, hold_numbers_of_any_size) {
+  deleted_segment last = full_;
+  last.number = UINT64_MAX;
+  last.events = std::uint64_t{INT64_MAX} + 1;
+  last.bytes = 0;
+  write(record_of(last));
+  EXPECT_EQ(read().deleted, std::vector{last});
+}
+
+TEST_F(Records, that_cannot_be_read_are_an_error_and_not_none) {
+  write(record_of(full_));
+  support::faulty_calls calls;
+  for (const support::call which : {support::call::status_at, support::call::open, support::call::read_at}) {
+    calls.fail(which, EIO);
+    const auto log = annals::segment::deleted_segments(path_);
+    ASSERT_FALSE(log);
+    EXPECT_NE(log.error().message.find(path_ + ".deleted"), std::string::npos) << log.error().message;
+  }
+  calls.heal();
+  EXPECT_EQ(annals::segment::deleted_segments(path_)->size(), 1u);
+}
+
+TEST_F(Records, are_records_however_long_the_reason_is) {
+  deleted_segment long_winded = full_;
+  long_winded.reason.assign(100, 'x');
+  write(record_of(long_winded));
+  ASSERT_EQ(read().deleted.size(), 1u);
+  EXPECT_EQ(read().deleted[0].reason, std::string(64, 'x'));
+}
+
+TEST_F(Records, without_an_end_are_none_yet) {
+  const std::string text = record_of(full_);
+  for (std::size_t bytes = 1; bytes < text.size(); ++bytes) {
+    write(text.substr(0, bytes));
+    const auto log = read();
+    EXPECT_TRUE(log.is_torn);
+    EXPECT_TRUE(log.deleted.empty());
+  }
+}
+
+TEST_F(Records, of_a_log_that_has_none_are_none) {
+  EXPECT_TRUE(read().deleted.empty());
+  EXPECT_TRUE(annals::segment::deleted_segments(path_)->empty());
+}
+
+}  // namespace
