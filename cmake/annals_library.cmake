@@ -70,27 +70,20 @@ set(ANNALS_IMPLEMENTATIONS
   sinks/file/file.cpp
   sinks/memory/memory.cpp)
 
-# annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC [OBJECTS_OF OTHER [BUT SOURCE]])
+# annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC [OBJECTS_OF OTHER])
 #
 # Gives TARGET all sources of the library. The internal modules are importable from outside with PUBLIC, which only the
-# tests' own build of the library has: that is how tests reach the seam in annals.io. With OBJECTS_OF, the implementations (but
-# SOURCE) are not compiled again: they are those of OTHER, which this function made, too. The interfaces always are, for who
-# imports TARGET needs them.
+# tests' own build of the library has: that is how tests reach the seam in annals.io. With OBJECTS_OF, the implementations are not
+# compiled again: they are those of OTHER, which this function made, too. The interfaces always are, for who imports TARGET needs them.
 function(annals_library target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES;OBJECTS_OF;BUT" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES;OBJECTS_OF" "")
   set(public)
   set(internal)
   list(TRANSFORM ANNALS_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE implementations)
   if(arg_OBJECTS_OF)
-    set(objects "$<FILTER:$<TARGET_OBJECTS:${arg_OBJECTS_OF}>,EXCLUDE,\\.cppm\\.>")
     set(implementations)
-    if(arg_BUT)
-      string(REPLACE "." "\\." but ${arg_BUT})
-      set(objects "$<FILTER:${objects},EXCLUDE,/${but}\\.>")
-      set(implementations ${PROJECT_SOURCE_DIR}/${arg_BUT})
-    endif()
     # Linked, and not named as sources: CMake would look for the modules of OTHER, too, and find each twice.
-    target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:${objects}>")
+    target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:$<FILTER:$<TARGET_OBJECTS:${arg_OBJECTS_OF}>,EXCLUDE,\\.cppm\\.>>")
   endif()
   foreach(name IN LISTS ANNALS_PUBLIC_MODULES)
     list(APPEND public ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
