@@ -153,7 +153,7 @@ class crash_states {
  public:
   struct file {
     int number = 0;
-    std::string content;
+    std::shared_ptr<const std::string> content;  // the same in many states
   };
   using state = std::map<std::string, file>;
   using step = recorded_disk::step;
@@ -237,7 +237,13 @@ class crash_states {
     return std::string_view(write.bytes).substr(0, end > write.offset ? static_cast<std::size_t>(end - write.offset) : 0);
   }
 
-  std::string content(int which, unsynced_bytes how) const {
+  const std::shared_ptr<const std::string>& content(int which, unsynced_bytes how) const {
+    auto& known = contents_[{which, how}];
+    if (known == nullptr) known = std::make_shared<const std::string>(made_content(which, how));
+    return known;
+  }
+
+  std::string made_content(int which, unsynced_bytes how) const {
     std::string synced;
     std::string all;
     std::vector<const step*> unsynced;
@@ -279,6 +285,7 @@ class crash_states {
   std::string root_;
   std::vector<std::size_t> synced_;    // of names, by their place in steps_
   std::vector<std::size_t> unsynced_;  // likewise
+  mutable std::map<std::pair<int, unsynced_bytes>, std::shared_ptr<const std::string>> contents_;
 };
 
 }  // namespace support
