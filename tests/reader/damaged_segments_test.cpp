@@ -329,7 +329,7 @@ TEST_F(damaged_segments, that_unpack_to_gigabytes_take_little_memory) {
   constexpr std::size_t mib_of_zeros = 16;
   constexpr std::size_t empty_lines = 1'000'000;
 #else
-  constexpr std::size_t mib_of_zeros = 3000;
+  constexpr std::size_t mib_of_zeros = 2100;
   constexpr std::size_t empty_lines = 8'000'000;
 #endif
   for (const bool says_size : {true, false}) {
