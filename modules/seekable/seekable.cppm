@@ -176,7 +176,6 @@ class writer {
 
   std::uint64_t bytes_in() const noexcept;
   std::uint64_t bytes_out() const noexcept;
-  const facts& written() const noexcept;  // of the lines in the frames written so far
 
  private:
   struct state;

@@ -102,7 +102,6 @@ struct writer::state {
   line_reader reader;
   std::vector<entry> entries;
   std::vector<facts> of_frames;
-  facts all;
   std::uint64_t bytes_in = 0;
   std::uint64_t bytes_out = 0;
 };
@@ -120,7 +119,6 @@ std::optional<error> writer::state::compress(std::string_view lines) {
   entries.push_back({static_cast<std::uint32_t>(made), static_cast<std::uint32_t>(lines.size()),
                      format::load<std::uint32_t>(out.bytes.get() + made - format::checksum_bytes)});
   of_frames.push_back(reader.look_at(lines));
-  all = joined(all, of_frames.back());
   return put({out.bytes.get(), made});
 }
 
@@ -213,10 +211,6 @@ std::uint64_t writer::bytes_in() const noexcept {
 
 std::uint64_t writer::bytes_out() const noexcept {
   return state_->bytes_out;
-}
-
-const facts& writer::written() const noexcept {
-  return state_->all;
 }
 
 }  // namespace annals::seekable
