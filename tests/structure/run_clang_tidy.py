@@ -51,7 +51,7 @@ def compile_commands(build, root):
         is_own = "/annals.dir/" in entry["command"] + entry.get("output", "")
         if name not in chosen or is_own:
             # Without what tests have parsed beforehand: what they do not include themselves is to be missed here.
-            command = re.sub(r" (?:-Xclang \S+ |-include-pch \S+ |-Winvalid-pch )*(?=-Xclang \S*cmake_pch|-o )", " ", entry["command"])
+            command = re.sub(r"-Winvalid-pch|-Xclang (?:-include(?:-pch)?|\S*/cmake_pch\S*)", "", entry["command"])
             chosen[name] = dict(entry, command=command)
     return chosen
 
