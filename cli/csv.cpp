@@ -8,6 +8,7 @@
 #include "display.h"
 import annals;
 #include "csv.h"
+#include "field_text.h"
 
 namespace cli {
 
@@ -25,30 +26,10 @@ std::string cell(std::string_view value, bool visible_only) {
   return quoted + '"';
 }
 
-std::string json_of(const annals::stored_value& value) {
-  return std::visit(
-      [](const auto& v) -> std::string {
-        using type = std::remove_cvref_t<decltype(v)>;
-        if constexpr (std::is_same_v<type, std::nullptr_t>) {
-          return "null";
-        } else if constexpr (std::is_same_v<type, bool>) {
-          return v ? "true" : "false";
-        } else if constexpr (std::is_same_v<type, std::string>) {
-          return json_string(v);
-        } else if constexpr (std::is_arithmetic_v<type>) {
-          char text[32];
-          return std::string(text, std::to_chars(text, text + sizeof text, v).ptr);
-        } else {
-          return v.text;
-        }
-      },
-      value);
-}
-
 std::string fields_of(const annals::event& e) {
   std::string json;
   for (const annals::stored_field& f : e.fields)
-    json += (json.empty() ? "{" : ",") + json_string(f.name) + ":" + json_of(f.value);
+    json += (json.empty() ? "{" : ",") + json_string(f.name) + ":" + field_text(f.value, json_string);
   return json.empty() ? json : json + "}";
 }
 

@@ -11,6 +11,7 @@
 
 #include "display.h"
 import annals.event;
+#include "field_text.h"
 #include "pretty.h"
 
 namespace cli {
@@ -47,23 +48,7 @@ std::string cell(std::string_view text) {
 }
 
 std::string value_text(const annals::stored_value& value) {
-  return std::visit(
-      [](const auto& v) -> std::string {
-        using type = std::remove_cvref_t<decltype(v)>;
-        if constexpr (std::is_same_v<type, std::nullptr_t>) {
-          return "null";
-        } else if constexpr (std::is_same_v<type, bool>) {
-          return v ? "true" : "false";
-        } else if constexpr (std::is_same_v<type, std::string>) {
-          return delimited(v, " ");
-        } else if constexpr (std::is_arithmetic_v<type>) {
-          char text[32];
-          return std::string(text, std::to_chars(text, text + sizeof text, v).ptr);
-        } else {
-          return v.text;  // ASCII already
-        }
-      },
-      value);
+  return field_text(value, [](std::string_view text) { return delimited(text, " "); });
 }
 
 std::array<std::string, 4> cells_of(const annals::event& e) {

@@ -70,20 +70,27 @@ set(ANNALS_IMPLEMENTATIONS
   sinks/file/file.cpp
   sinks/memory/memory.cpp)
 
-# annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC [OBJECTS_OF OTHER])
+# The target that has them compiled: the tests have all of the library, its internal modules, too.
+if(ANNALS_DEVELOPER)
+  set(ANNALS_OBJECTS annals_testing)
+else()
+  set(ANNALS_OBJECTS annals)
+endif()
+
+# annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC)
 #
 # Gives TARGET all sources of the library. The internal modules are importable from outside with PUBLIC, which only the
-# tests' own build of the library has: that is how tests reach the seam in annals.io. With OBJECTS_OF, the implementations are not
-# compiled again: they are those of OTHER, which this function made, too. The interfaces always are, for who imports TARGET needs them.
+# tests' own build of the library has: that is how tests reach the seam in annals.io. The implementations are compiled in
+# ANNALS_OBJECTS alone, and linked from there; the interfaces always are, for who imports TARGET needs them.
 function(annals_library target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES;OBJECTS_OF" "")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES" "")
   set(public)
   set(internal)
   list(TRANSFORM ANNALS_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE implementations)
-  if(arg_OBJECTS_OF)
+  if(NOT target STREQUAL ANNALS_OBJECTS)
     set(implementations)
-    # Linked, and not named as sources: CMake would look for the modules of OTHER, too, and find each twice.
-    target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:$<FILTER:$<TARGET_OBJECTS:${arg_OBJECTS_OF}>,EXCLUDE,\\.cppm\\.>>")
+    # Linked, and not named as sources: CMake would look for the modules of ANNALS_OBJECTS, too, and find each twice.
+    target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:$<FILTER:$<TARGET_OBJECTS:${ANNALS_OBJECTS}>,EXCLUDE,\\.cppm\\.>>")
   endif()
   foreach(name IN LISTS ANNALS_PUBLIC_MODULES)
     list(APPEND public ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)

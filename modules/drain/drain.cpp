@@ -51,8 +51,7 @@ bool is_zero(const char* bytes, std::size_t count) noexcept {
 
 drain_client::~drain_client() = default;
 
-// --- opening
-// ------------------------------------------------------------------------------------------------------------------
+// --- opening ---------------------------------------------------------------------------------------------------------------
 
 ring_drain::ring_drain(const drain_options& options, drain_client& client, std::mutex& consumer)
     : options_(options), client_(client), ring_path_(options.log_path + ".ring"), consumer_(consumer) {}
@@ -200,8 +199,7 @@ std::optional<error> ring_drain::recover() {
   return std::nullopt;
 }
 
-// --- the end
-// ------------------------------------------------------------------------------------------------------------------
+// --- the end ---------------------------------------------------------------------------------------------------------------
 
 ring_drain::~ring_drain() {
   if (inherited_ || !queue_) return;
@@ -236,8 +234,7 @@ void ring_drain::become_inherited() noexcept {
   ::new (static_cast<void*>(&thread_)) std::thread;  // there is no such thread in this process, and nothing to join
 }
 
-// --- draining
-// -------------------------------------------------------------------------------------------------------------------
+// --- draining --------------------------------------------------------------------------------------------------------------
 
 // Where the next line will go, as far as files tell.
 result<ring::log_place> ring_drain::place() {
@@ -388,8 +385,7 @@ std::uint64_t ring_drain::put_waiting(std::string_view line) noexcept {
   return sequence;
 }
 
-// --- the thread
-// -------------------------------------------------------------------------------------------------------------------
+// --- the thread ------------------------------------------------------------------------------------------------------------
 
 void ring_drain::wake(std::uint32_t from) noexcept {
   if (sleeping_.compare_exchange_strong(from, working, std::memory_order_seq_cst)) io::wake_all(sleeping_);

@@ -352,8 +352,7 @@ class wrapped_mapping {
   unsigned fork_count_ = 0;
 };
 
-// --- threads
-// --------------------------------------------------------------------------------------------------------------------
+// --- threads ---------------------------------------------------------------------------------------------------------------
 
 // Starts a thread that gets no signal: those of the process are for its other threads. Throws what std::thread throws.
 std::thread start_thread(std::function<void()> body);

@@ -188,8 +188,7 @@ logger_stats audit_logger::state::stats() const noexcept {
   return now;
 }
 
-// --- the drain's view
-// ---------------------------------------------------------------------------------------------------------
+// --- the drain's view ------------------------------------------------------------------------------------------------------
 
 std::shared_ptr<const error> audit_logger::state::write(const batch& lines, std::vector<error>& heard) noexcept {
   const std::lock_guard lock(sink_mutex);
@@ -231,8 +230,7 @@ std::string own_line(std::string_view action, const event_details& details, prec
   return line;
 }
 
-// --- in a child
-// -----------------------------------------------------------------------------------------------------------------
+// --- in a child ------------------------------------------------------------------------------------------------------------
 
 // The ring is the parent's, who brings what is in it into the log. A child appends to the log as another process does.
 void audit_logger::state::become_child() noexcept {

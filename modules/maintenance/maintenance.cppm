@@ -211,8 +211,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted);
 // invalid_json.
 result<hold> remove_hold(const std::string& path, std::string_view name);
 
-// --- rotation on demand
-// -------------------------------------------------------------------------------------------------------
+// --- rotation on demand ----------------------------------------------------------------------------------------------------
 
 // For a host that rotates when it gets a signal, which must not do that in the handler: the handler asks, and the host serves
 // wherever it gets around to it.

@@ -50,13 +50,35 @@ class meter {
     found_.first = found_.first ? std::min(*found_.first, *time) : *time;
     found_.last = found_.last ? std::max(*found_.last, *time) : *time;
   }
-  measured& found() noexcept { return found_; }
+  const measured& found() const noexcept { return found_; }
 
   static constexpr std::string_view ts_key = "{\"ts\":\"";
 
  private:
   measured found_;
   std::string last_text_;
+};
+
+// The same for what comes in parts.
+class meter_of_parts {
+ public:
+  bool take(std::string_view part) {
+    bytes_ += part.size();
+    lines_.add(part);
+    return true;
+  }
+  void end() { lines_.end(); }  // the last line needs no newline
+  measured found(std::optional<std::string> damage = {}) const {
+    measured all = counted_.found();
+    all.bytes = bytes_;
+    all.damage = std::move(damage);
+    return all;
+  }
+
+ private:
+  meter counted_;
+  line_splitter lines_{[this](std::string_view line) { counted_.add(line); }};
+  std::uint64_t bytes_ = 0;
 };
 
 std::optional<error> read_plain(const std::string& path, std::uint64_t offset,
@@ -109,19 +131,11 @@ result<measured> measure_compressed(const std::string& path) {
     }
     return found;
   }
-  meter counted;
-  line_splitter lines([&counted](std::string_view line) { counted.add(line); });
-  std::uint64_t bytes = 0;
-  const auto take = [&](std::string_view part) {
-    bytes += part.size();
-    lines.add(part);
-    return true;
-  };
+  meter_of_parts parts;
+  const auto take = [&parts](std::string_view part) { return parts.take(part); };
   if (auto failed = read_frames(*opened, path, *table, 0, take, damage)) return std::move(*failed);
-  lines.end();
-  counted.found().bytes = bytes;
-  counted.found().damage = damage;
-  return counted.found();
+  parts.end();
+  return parts.found(damage);
 }
 
 }  // namespace
@@ -181,18 +195,11 @@ std::optional<error> read_parts(const segment_info& segment, std::uint64_t offse
 
 result<measured> measure(const segment_info& segment) {
   if (segment.state == segment_state::compressed) return measure_compressed(segment.path);
-  meter counted;
-  line_splitter lines([&counted](std::string_view line) { counted.add(line); });
-  std::uint64_t bytes = 0;
-  const auto take = [&](std::string_view part) {
-    bytes += part.size();
-    lines.add(part);
-    return true;
-  };
+  meter_of_parts parts;
+  const auto take = [&parts](std::string_view part) { return parts.take(part); };
   if (auto failed = read_plain(segment.path, 0, take)) return std::move(*failed);
-  if (segment.state != segment_state::live) lines.end();  // the last line of a live one may be being written
-  counted.found().bytes = bytes;
-  return counted.found();
+  if (segment.state != segment_state::live) parts.end();  // the last line of a live one may be being written
+  return parts.found();
 }
 
 result<std::optional<time_point>> last_line_time(const std::string& path) {

@@ -4,9 +4,8 @@
 // lines, and out of which one drain takes them. A line that was put is in the page cache: it survives the death of the process
 // for any reason. docs/ring-format.md is the file's specification; docs/decisions.md tells why it is this queue and no other.
 //
-//   reserve   a compare-and-swap on `head`, in the memory of the process, gives a producer its words of the ring and its
-//   sequence
-//             number in one step. It then writes its record's header, marked `reserved`.
+//   reserve   a compare-and-swap on `head`, in the memory of the process, gives a producer its words of the ring and
+//             its sequence number in one step. It then writes its record's header, marked `reserved`.
 //   commit    the line is copied behind the header, and the header stored again, marked `committed` (release).
 //   take      the drain copies committed lines into a batch and marks them `taken`.
 //   release   once the batch is known to be in the log, the headers are zeroed and the tail moves on.
@@ -155,8 +154,7 @@ struct file_header {
 static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(offsetof(file_header, tail) == 128 && sizeof(file_header) <= page_bytes);
 
-// --- reading the ring of nobody
-// -----------------------------------------------------------------------------------------------
+// --- reading the ring of nobody --------------------------------------------------------------------------------------------
 
 struct record {
   std::uint64_t at = 0;  // its header, in words since the ring was made

@@ -238,8 +238,7 @@ void log_lock::leave_without_slot() noexcept {
   file_.unlock();
 }
 
-// --- the exclusive lock
-// -------------------------------------------------------------------------------------------------------
+// --- the exclusive lock ----------------------------------------------------------------------------------------------------
 
 std::optional<error> log_lock::wait_for_file() {
   for (patience patience;;) {

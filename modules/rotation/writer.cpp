@@ -129,8 +129,7 @@ void segment_writer::append(const log_lock::exclusive& held, std::string_view li
   if (lock_.page().begun.load() == 0) begin_segment(now);
 }
 
-// --- knowing the files
-// --------------------------------------------------------------------------------------------------------
+// --- knowing the files -----------------------------------------------------------------------------------------------------
 
 // What we know about the files is to be looked at again.
 void segment_writer::forget() noexcept {
@@ -250,8 +249,7 @@ void segment_writer::learn_due(time_point now) {
   }
 }
 
-// --- rotating
-// -----------------------------------------------------------------------------------------------------------------
+// --- rotating --------------------------------------------------------------------------------------------------------------
 
 bool segment_writer::is_suspended() {
   return suspended_until_.count() != 0 && io::calls().uptime() < suspended_until_;
@@ -351,8 +349,7 @@ std::optional<closed_file> segment_writer::rotate() {
   return closed;
 }
 
-// --- the rest
-// -----------------------------------------------------------------------------------------------------------------
+// --- the rest --------------------------------------------------------------------------------------------------------------
 
 void segment_writer::sync() {
   if (appender_.is_open()) {

@@ -37,8 +37,7 @@ inline constexpr std::size_t window_bytes_max = 32 * 1024 * 1024;  // frames tha
 inline constexpr std::size_t frames_max = 64 * 1024;               // entries of a table; see `frame`
 inline constexpr std::size_t findings_max = 64;                    // of a table; the last one then stands for all that follow
 
-// --- where compressed bytes come from
-// -----------------------------------------------------------------------------------------
+// --- where compressed bytes come from --------------------------------------------------------------------------------------
 
 // A file, or bytes in memory; neither is owned.
 class source {
@@ -56,8 +55,7 @@ class source {
   std::string path_;
 };
 
-// --- what a file consists of
-// ----------------------------------------------------------------------------------------------------
+// --- what a file consists of -----------------------------------------------------------------------------------------------
 
 // What is known of some lines without decoding them.
 struct facts {
@@ -108,8 +106,7 @@ inline result<table> read_table(const io::file& from, const std::string& path) {
 // io only.
 result<std::optional<facts>> read_facts(const source& from);
 
-// --- decoding
-// -------------------------------------------------------------------------------------------------------------------
+// --- decoding --------------------------------------------------------------------------------------------------------------
 
 // Decodes frames. Keeps its memory from frame to frame, 40 MiB at most: make one for a file or for many.
 class decoder {
@@ -144,8 +141,7 @@ class decoder {
   std::unique_ptr<state> state_;
 };
 
-// --- writing
-// --------------------------------------------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------------------------------------------------------
 
 // Compresses lines. What it gives to its output, one piece after the other, is the file.
 class writer {
@@ -184,8 +180,7 @@ class writer {
 
 }  // namespace annals::seekable
 
-// --- shared by the implementations
-// ------------------------------------------------------------------------------------------------
+// --- shared by the implementations -----------------------------------------------------------------------------------------
 
 namespace annals::seekable {
 

@@ -57,8 +57,7 @@ class window {
 constexpr std::size_t header_window_bytes = 4 * 1024;  // a few block headers of small blocks, and soon read for large ones
 constexpr std::size_t search_window_bytes = 64 * 1024;
 
-// --- the table as it grows
-// ------------------------------------------------------------------------------------------------------
+// --- the table as it grows -------------------------------------------------------------------------------------------------
 
 class growing_table {
  public:
@@ -133,8 +132,7 @@ class growing_table {
   bool crowded_ = false;  // few entries touch another: what comes when there is no room is joined to the last, or is not had
 };
 
-// --- the seek table
-// ---------------------------------------------------------------------------------------------------------------
+// --- the seek table --------------------------------------------------------------------------------------------------------
 
 struct seek_table_place {
   std::uint64_t entries_at = 0;
@@ -253,8 +251,7 @@ planned read_entries(const source& from, window& in, const seek_table_place& pla
   return plan;
 }
 
-// --- frame after frame
-// --------------------------------------------------------------------------------------------------------------
+// --- frame after frame -----------------------------------------------------------------------------------------------------
 
 enum class chain_end : std::uint8_t { complete, cut, broken, given_up };
 

@@ -55,8 +55,7 @@ std::optional<tzif_header> read_header(std::string_view bytes) {
   return tzif_header{counts[3], counts[4], counts[5], counts[2], counts[1], counts[0]};
 }
 
-// --- the grammar of TZ
-// --------------------------------------------------------------------------------------------------------
+// --- the grammar of TZ -----------------------------------------------------------------------------------------------------
 
 bool take(std::string_view& text, char wanted) {
   if (text.empty() || text.front() != wanted) return false;

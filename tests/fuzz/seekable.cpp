@@ -177,8 +177,7 @@ void check_ours(fuzz::input& in) {
   if (then == 2) check_cut(whole, file, lines, damage);
 }
 
-// --- a file of others
-// ---------------------------------------------------------------------------------------------------------
+// --- a file of others ------------------------------------------------------------------------------------------------------
 
 void put(std::string& to, std::uint32_t value) {
   for (int i = 0; i < 4; ++i) to += static_cast<char>(value >> (8 * i) & 255);

@@ -232,8 +232,7 @@ TEST(background_archive, destruction_waits_for_the_segment_in_work_and_for_no_ot
   EXPECT_FALSE(log.is_archived(2));
 }
 
-// --- in a logger
-// ------------------------------------------------------------------------------------------------------------------
+// --- in a logger -----------------------------------------------------------------------------------------------------------
 
 // Appends to the log, and closes it as a segment when a line says so.
 class closing_sink final : public annals::sink {

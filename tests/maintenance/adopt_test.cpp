@@ -173,8 +173,7 @@ TEST_F(Adopt, killed_at_any_system_call_loses_nothing_and_is_repeated_with_the_r
   EXPECT_GT(last, 30);
 }
 
-// --- the listing
-// --------------------------------------------------------------------------------------------------------------
+// --- the listing -----------------------------------------------------------------------------------------------------------
 
 class Segments : public Adopt {};
 

@@ -207,8 +207,7 @@ TEST_F(damaged_segments, are_followed_on_from_a_cursor_behind_the_damage) {
   for (const annals::damage& d : told.damages) EXPECT_TRUE(d.in_compressed) << d.cause;
 }
 
-// --- made by others
-// -----------------------------------------------------------------------------------------------------------
+// --- made by others --------------------------------------------------------------------------------------------------------
 
 struct frame_options {
   int level = 3;
@@ -281,8 +280,7 @@ TEST_F(damaged_segments, of_others_are_read_in_one_frame_and_in_several_that_cut
   }
 }
 
-// --- made to harm
-// -------------------------------------------------------------------------------------------------------------
+// --- made to harm ----------------------------------------------------------------------------------------------------------
 
 std::uint64_t status_kib(std::string_view name) {
   std::ifstream status("/proc/self/status");

@@ -307,8 +307,7 @@ TEST_F(segments, before_the_first_of_a_cursor_that_is_ahead_of_the_log_are_read_
   EXPECT_NE(heard.damages[0].cause.find("stands in segment 7, but the live segment is 2"), std::string::npos);
 }
 
-// --- what is read, and what is not
-// --------------------------------------------------------------------------------------------
+// --- what is read, and what is not -----------------------------------------------------------------------------------------
 
 TEST_F(segments, of_a_long_history_are_not_read_by_tail_but_for_the_last_frames) {
   std::mt19937_64 random(7);  // details that compress as badly as any
@@ -397,8 +396,7 @@ TEST_F(segments, let_through_what_the_taker_throws) {
   }
 }
 
-// --- lines at the ends
-// ----------------------------------------------------------------------------------------------------------
+// --- lines at the ends -----------------------------------------------------------------------------------------------------
 
 TEST_F(segments, end_their_torn_lines_for_who_reads_on) {
   log.append_events(2);

@@ -261,8 +261,7 @@ TEST_F(rotating_log, leaves_no_descriptor_behind_in_ten_thousand_rotations) {
   EXPECT_EQ(sink->position().segment, 10'001U);
 }
 
-// --- strangers
-// ----------------------------------------------------------------------------------------------------------------
+// --- strangers -------------------------------------------------------------------------------------------------------------
 
 TEST_F(rotating_log, that_somebody_renames_without_a_lock_goes_on_at_its_path_within_100_ms) {
   EXPECT_TRUE(log_one());
@@ -358,8 +357,7 @@ TEST_F(rotating_log, is_rotated_once_for_what_a_signal_handler_asked) {
   expect_all_in_order();
 }
 
-// --- lines under the exclusive lock
-// -------------------------------------------------------------------------------------------
+// --- lines under the exclusive lock ----------------------------------------------------------------------------------------
 
 TEST_F(rotating_log, takes_lines_from_who_holds_its_lock) {
   EXPECT_TRUE(log_one());

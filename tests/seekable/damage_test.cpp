@@ -301,8 +301,7 @@ TEST(seekable_damage, a_frame_that_needs_a_dictionary_is_told_of_and_one_that_na
   }
 }
 
-// --- bombs
-// ----------------------------------------------------------------------------------------------------------------------
+// --- bombs -----------------------------------------------------------------------------------------------------------------
 
 // A frame without a size whose blocks each say: 128 KiB of this byte.
 std::string bomb(std::uint64_t blocks, std::uint8_t window) {

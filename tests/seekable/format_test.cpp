@@ -279,8 +279,7 @@ TEST(seekable_facts, the_name_in_a_text_or_with_a_number_means_nothing) {
   EXPECT_EQ(found.latest, time_of("2026-11-23T09:00:00Z"));
 }
 
-// --- other programs
-// -----------------------------------------------------------------------------------------------------------
+// --- other programs --------------------------------------------------------------------------------------------------------
 
 bool run(const std::string& command) {
   return std::system(command.c_str()) == 0;

@@ -196,7 +196,9 @@ TEST(four_writers_and_four_followers, see_every_event_once_while_segments_come_c
     // A writer that was done long before the others may have nothing left, and one that lags saw nothing of it then.
     std::uint64_t unseen = 0;
     for (std::size_t w = 0; w < writers; ++w) {
-      if (last_left.at(w) != 0) EXPECT_EQ(one.next.at(w), events_each) << "of writer " << w;
+      if (last_left.at(w) != 0) {
+        EXPECT_EQ(one.next.at(w), events_each) << "of writer " << w;
+      }
       unseen += static_cast<std::uint64_t>(events_each - one.next.at(w));
     }
     EXPECT_LE(one.missing + unseen, one.in_gaps);

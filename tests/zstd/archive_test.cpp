@@ -191,8 +191,7 @@ TEST(zstd_archive, a_segment_that_grows_meanwhile_loses_nothing) {
   }
 }
 
-// --- every system call
-// ------------------------------------------------------------------------------------------------------------
+// --- every system call -----------------------------------------------------------------------------------------------------
 
 // Archives in a child that kills itself before its n-th system call. True where it came to its end before.
 bool archive_and_die_at(const segment& one, int n) {
