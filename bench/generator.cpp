@@ -75,7 +75,6 @@ generator::generator(std::uint64_t seed)
 
 std::string generator::made_up_dest(std::size_t rank) {
   const std::string port = ":" + std::to_string(one_of(ports, random_));
-  const auto byte = [this] { return std::to_string(random_.below(256)); };
   switch (random_.below(20)) {
     case 0: return "[2001:db8::" + std::to_string(random_.below(10000)) + "]" + port;
     case 1: return "/run/service " + std::to_string(rank) + "/socket";
@@ -84,7 +83,11 @@ std::string generator::made_up_dest(std::size_t rank) {
     case 4:
     case 5:
     case 6: return "host" + std::to_string(rank) + "." + std::string(one_of(domains, random_)) + port;
-    default: return "203.0." + byte() + "." + byte() + port;
+    default: {
+      const std::string third = std::to_string(random_.below(256));  // drawn in this order by every compiler
+      const std::string fourth = std::to_string(random_.below(256));
+      return "203.0." + third + "." + fourth + port;
+    }
   }
 }
 

@@ -4,11 +4,13 @@ module;
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/dll/shared_library.hpp>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <memory>
@@ -147,21 +149,55 @@ std::string linker_said(std::string text, const std::string& loaded_by, const st
   return text;
 }
 
-// Loads the file; what the dynamic linker said, or nothing. Whatever a static constructor throws ends the process here: it has
-// passed through dlopen(3), whose lock would stay locked, and the next thread that loads anything would wait for ever.
-std::string load_into(boost::dll::shared_library& handle, const std::string& by, const std::string& path) noexcept try {
+// While one lives, the end of the process in this thread by std::terminate is told with the plugin that it loads. A handler,
+// and not a catch alone: of some systems' dlopen(3) no exception comes out, not even to end the process behind it.
+class told_by_terminate {
+ public:
+  explicit told_by_terminate(const std::string& path) : outer_(std::exchange(loading, &path)) {
+    const std::lock_guard lock(mutex);
+    if (living++ == 0) before = std::set_terminate(tell);
+  }
+  ~told_by_terminate() {
+    loading = outer_;
+    const std::lock_guard lock(mutex);
+    if (--living == 0 && std::get_terminate() == tell) std::set_terminate(before);  // unless the plugin set its own
+  }
+  told_by_terminate(const told_by_terminate&) = delete;
+  told_by_terminate& operator=(const told_by_terminate&) = delete;
+
+ private:
+  [[noreturn]] static void tell() {
+    if (const std::string* const path = std::exchange(loading, nullptr)) {
+      std::fprintf(stderr,
+                   "annals: a static constructor of the plugin '%s' threw an exception, which no process survives; tell its "
+                   "author, and try: annals plugin check '%s'\n",
+                   path->c_str(), path->c_str());
+    }
+    const std::terminate_handler next = before;
+    if (next != nullptr && next != tell) next();
+    std::abort();
+  }
+
+  const std::string* outer_;
+  static thread_local const std::string* loading;
+  static std::mutex mutex;
+  static int living;
+  static std::atomic<std::terminate_handler> before;
+};
+thread_local const std::string* told_by_terminate::loading = nullptr;
+std::mutex told_by_terminate::mutex;
+int told_by_terminate::living = 0;
+std::atomic<std::terminate_handler> told_by_terminate::before = nullptr;
+
+// Loads the file; what the dynamic linker said, or nothing. Whatever a static constructor throws ends the process at the latest
+// here: it has passed through dlopen(3), whose lock would stay locked, and the next thread that loads anything would wait for
+// ever.
+std::string load_into(boost::dll::shared_library& handle, const std::string& by) noexcept {
   std::error_code failed;
   handle.load(by, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
   if (!failed) return {};
   const char* const said = ::dlerror();  // NOLINT(concurrency-mt-unsafe): each thread has its own
   return said == nullptr ? failed.message() : said;
-} catch (...) {
-  std::fprintf(
-      stderr,
-      "annals: a static constructor of the plugin '%s' threw an exception, which no process survives; tell its author, "
-      "and try: annals plugin check '%s'\n",
-      path.c_str(), path.c_str());
-  std::terminate();
 }
 
 // Plugins that are never unloaded. Never destroyed: code of theirs may run until the process ends.
@@ -191,7 +227,10 @@ result<plugin> load_plugin(const std::string& path, unload policy) try {
   if (!found) return std::move(found.error());
   auto loaded = std::make_shared<plugin::library>();
   const std::string by = found->file.path_in_proc();  // the file that was examined, whatever is at `path` now
-  const std::string failed = load_into(loaded->handle, by, path);
+  const std::string failed = [&] {
+    const told_by_terminate told(path);
+    return load_into(loaded->handle, by);
+  }();
   if (!failed.empty()) {
     return refused(path, "the dynamic linker refused it: " + linker_said(failed, by, path) +
                              ". Are the libraries it needs installed (ldd '" + path + "'), and is /proc mounted?");

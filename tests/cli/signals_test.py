@@ -87,9 +87,8 @@ class Ended(CommandTest):
             yield
 
     def events(self):
-        if not os.path.exists(self.log):  # ended before the first event
-            self.assertEqual(glob.glob(os.path.join(self.directory, "audit-*")), [])
-            return []
+        if not os.path.exists(self.log) and not glob.glob(os.path.join(self.directory, "audit-*")):
+            return []  # ended before the first event; between two segments there is none at the path either
         out, err = self.run_annals("cat", self.log)
         self.assertEqual(err, "", "damage, or a gap")
         found = []

@@ -143,16 +143,7 @@ TEST_F(refusal, of_a_plugin_that_needs_what_is_nowhere) {
   EXPECT_FALSE(std::filesystem::exists(ran)) << "code of a refused plugin ran";
 }
 
-#if defined(__SANITIZE_THREAD__)
-#define ENDS_IN_ITS_DLOPEN 1
-#elif defined(__has_feature)
-#define ENDS_IN_ITS_DLOPEN __has_feature(thread_sanitizer)
-#else
-#define ENDS_IN_ITS_DLOPEN 0
-#endif
-
-// An exception cannot leave dlopen(3): the process ends, and says by whom. (Not under ThreadSanitizer, through whose own
-// dlopen() it does not even get.)
+// An exception cannot leave dlopen(3): the process ends, and says by whom.
 TEST(refusal_death_test, of_a_static_constructor_that_throws_is_the_end_of_the_process_and_says_whose_it_was) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   const temp_directory directory;
@@ -161,9 +152,7 @@ TEST(refusal_death_test, of_a_static_constructor_that_throws_is_the_end_of_the_p
   ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   ASSERT_TRUE(annals::examine_plugin(path));
   const char* const expected =
-      ENDS_IN_ITS_DLOPEN
-          ? "thrown by a static constructor"
-          : "a static constructor of the plugin '/.*/annals_throws_when_loaded.so' threw an exception.*annals plugin check";
+      "a static constructor of the plugin '/.*/annals_throws_when_loaded.so' threw an exception.*annals plugin check";
   EXPECT_EXIT((void)annals::load_plugin(path), testing::KilledBySignal(SIGABRT), expected);
 }
 
