@@ -22,7 +22,7 @@ def results(files):
         for case in xml.etree.ElementTree.parse(file).getroot().iter("testcase"):
             printed = case.findtext("system-out") or ""
             figures = [line.strip() for line in printed.splitlines() if re.search(r"\d", line) and not NO_FIGURE.match(line)]
-            is_google_test = "[==========]" in printed
+            is_google_test = printed.startswith("Running main()")
             passed, before = found.get(case.get("name"), (True, []))
             # An executable of ours prints figures; a script prints what it pleases, for who looks into a failure.
             found[case.get("name")] = (passed and case.get("status") == "run", before + (figures if is_google_test else []))
@@ -65,16 +65,16 @@ def main(root, fuzzed, files):
             last = heading
         tests = {name: of_name(name, found) for name in names}
         missing = [name for name, those in tests.items() if not those]
-        failed = sorted({test for those in tests.values() for test in those if not found[test][0]})
-        figures = list(dict.fromkeys(figure for those in tests.values() for test in those for figure in found[test][1]))
+        run = sorted({test for those in tests.values() for test in those})
+        failed = [test for test in run if not found[test][0]]
+        figures = [figure for test in run for figure in found[test][1]]
         if any(name.startswith("fuzz.") for name in names):
             figures += fuzz_lines
             if not fuzz_lines or any("FOUND SOMETHING" in line for line in fuzz_lines):
                 failed.append("./dev fuzz all")
-        count = len({test for those in tests.values() for test in those})
         broken += bool(missing or failed)
         print(textwrap.fill(subject, WIDTH))
-        print(f"    {'BROKEN' if missing or failed else 'kept'}: {count} tests"
+        print(f"    {'BROKEN' if missing or failed else 'kept'}: {len(run)} tests"
               + (f"; failed: {', '.join(failed)}" if failed else "") + (f"; not run: {', '.join(missing)}" if missing else ""))
         for figure in figures:
             print(f"    {figure}")
