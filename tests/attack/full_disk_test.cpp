@@ -3,8 +3,6 @@
 // A disk that is really full: a tmpfs of 1 MiB. Live segment, ring, archive and temporary files meet it; it is filled by the
 // log or by others, and room is made again. What was acknowledged is there, closed segments are as they were, and all goes on.
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,8 +10,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -27,6 +23,7 @@
 #include <variant>
 #include <vector>
 
+#include "support/small_disk.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -43,16 +40,7 @@ using namespace std::chrono_literals;
 class full_disk : public testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::create_directory(disk_);
-    // In a mount namespace of this process, so that nothing of it is left however it ends.
-    is_there_ = ::unshare(CLONE_NEWNS) == 0 && ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
-                ::mount("tmpfs", disk_.c_str(), "tmpfs", 0, "size=1m") == 0;
-    if (is_there_) return;
-    std::printf("NOT TESTED: no file system of 1 MiB can be mounted here (that takes root): %s\n", std::strerror(errno));
-    GTEST_SKIP() << "cannot mount a tmpfs";
-  }
-  void TearDown() override {
-    if (is_there_) ::umount2(disk_.c_str(), MNT_DETACH);
+    if (!mounted_.is_there()) GTEST_SKIP() << mounted_.why_not();
   }
 
   // Takes all the room there is, and gives it back.
@@ -98,9 +86,9 @@ class full_disk : public testing::Test {
 
   const support::temp_directory directory_;
   const std::string disk_ = directory_ / "disk";
+  const support::small_disk mounted_{disk_, "1m"};
   const std::string path_ = disk_ + "/audit.jsonl";
   const std::string text_ = std::string(300, 'x');
-  bool is_there_ = false;
   std::int64_t number_ = 0;
   std::set<std::int64_t> accepted_;
 };

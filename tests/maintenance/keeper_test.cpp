@@ -3,16 +3,13 @@
 // Disk pressure by stages, through the seam and on a real small file system; deletions while a log is written.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -25,6 +22,7 @@
 #include <vector>
 
 #include "support/child.h"
+#include "support/small_disk.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -263,29 +261,9 @@ TEST_F(Keeper, without_limits_costs_no_system_call_and_starts_no_thread) {
   EXPECT_EQ(calls.count(support::call::list_directory), 0);
 }
 
-// A small file system of the test's own, where it may mount one.
-class small_disk {
- public:
-  explicit small_disk(const std::string& path) : path_(path) {
-    std::filesystem::create_directory(path);
-    is_there_ = ::mount("tmpfs", path.c_str(), "tmpfs", 0, "size=4m") == 0;
-  }
-  ~small_disk() {
-    if (is_there_) ::umount2(path_.c_str(), MNT_DETACH);
-  }
-  bool is_there() const { return is_there_; }
-
- private:
-  std::string path_;
-  bool is_there_ = false;
-};
-
 TEST_F(Keeper, on_a_small_disk_no_line_is_ever_torn_and_writing_resumes) {
-  const small_disk disk(directory_ / "disk");
-  if (!disk.is_there()) {
-    std::cout << "NOT TESTED: no file system could be mounted here (that takes root); the seam's tests stand for it\n";
-    GTEST_SKIP() << "cannot mount a tmpfs";
-  }
+  const support::small_disk disk(directory_ / "disk", "4m");
+  if (!disk.is_there()) GTEST_SKIP() << disk.why_not();
   path_ = directory_ / "disk/audit.jsonl";
   support::log_files log(path_);
   auto file = annals::io::file::open(path_, annals::io::open_for::appending);

@@ -4,7 +4,6 @@
 // something else there or cuts it, a disk without room.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,8 +14,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -30,6 +27,7 @@
 #include <vector>
 
 #include "support/child.h"
+#include "support/small_disk.h"
 #include "support/temp_directory.h"
 import annals;
 #include "ring_logger.h"
@@ -162,11 +160,8 @@ TEST_F(a_ring, whose_file_is_cut_is_an_error_and_not_the_end) {
 
 TEST_F(a_ring, is_refused_where_the_disk_has_no_room_for_all_of_it) {
   const std::string mounted = directory / "small";
-  std::filesystem::create_directory(mounted);
-  if (::mount("none", mounted.c_str(), "tmpfs", 0, "size=256k") != 0) {
-    std::printf("NOT TESTED: no small file system can be mounted here (that takes root): %s\n", std::strerror(errno));
-    GTEST_SKIP() << "cannot mount a tmpfs";
-  }
+  const support::small_disk disk(mounted, "256k");
+  if (!disk.is_there()) GTEST_SKIP() << disk.why_not();
   {
     auto made = options();
     made.path = mounted + "/audit.jsonl";
@@ -184,7 +179,6 @@ TEST_F(a_ring, is_refused_where_the_disk_has_no_room_for_all_of_it) {
     annals::audit_logger log(std::move(made));
     EXPECT_TRUE(log.log_event("web", "x"));
   }
-  ::umount(mounted.c_str());
 }
 
 }  // namespace
