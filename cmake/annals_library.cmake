@@ -1,74 +1,107 @@
 # SPDX-License-Identifier: Apache-2.0
-# What the library is made of. A new module is added here, in the table of docs/architecture.md, and nowhere else.
+# The sources of the library. A new module is added here and in the table of docs/architecture.md.
 
-set(ANNALS_PUBLIC_MODULES event options json sink plugin config logger reader maintenance annals)
-set(ANNALS_INTERNAL_MODULES appender archive drain elf io journal ring rotation seekable segment source zone)
-set(ANNALS_PUBLIC_SINKS memory)
-set(ANNALS_INTERNAL_SINKS file)
+# Interfaces that applications can import, and that are installed.
+set(ANNALS_PUBLIC_INTERFACES
+  modules/annals.cppm
+  modules/core/event/event.cppm
+  modules/core/json/json.cppm
+  modules/core/options/options.cppm
+  modules/delivery/logger/logger.cppm
+  modules/host/config/config.cppm
+  modules/host/plugin/plugin.cppm
+  modules/read/reader/reader.cppm
+  modules/storage/retention/retention.cppm
+  sinks/memory/memory.cppm
+  sinks/sink.cppm)
+
+# Interfaces for the library and its tests.
+set(ANNALS_INTERNAL_INTERFACES
+  modules/core/io/io.cppm
+  modules/delivery/drain/drain.cppm
+  modules/delivery/durable/durable.cppm
+  modules/delivery/ring/ring.cppm
+  modules/host/plugin/elf/elf.cppm
+  modules/storage/archiver/archiver.cppm
+  modules/storage/content/content.cppm
+  modules/storage/content/seekable/seekable.cppm
+  modules/storage/rotation/rotation.cppm
+  modules/storage/rotation/zone/zone.cppm
+  modules/storage/segment/segment.cppm
+  sinks/appender/appender.cppm
+  sinks/file/file.cppm)
+
+# Their names, as a regular expression: modules/core/io/io.cppm is annals.io, sinks/file/file.cppm annals.sinks.file.
+set(ANNALS_INTERNAL_MODULES ${ANNALS_INTERNAL_INTERFACES})
+list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "^modules/[a-z]+/" "")
+list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "/[a-z]+\\.cppm$" "")
+list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "/" "\\\\.")
+string(JOIN "|" ANNALS_INTERNAL_MODULES ${ANNALS_INTERNAL_MODULES})
+set(ANNALS_INTERNAL_MODULES "annals\\.(${ANNALS_INTERNAL_MODULES})")
 
 # The implementations, beside the interfaces.
 set(ANNALS_IMPLEMENTATIONS
-  modules/appender/appender.cpp
-  modules/archive/archive.cpp
-  modules/config/check_config.cpp
-  modules/drain/drain.cpp
-  modules/drain/recovery.cpp
-  modules/elf/elf.cpp
-  modules/event/event.cpp
-  modules/event/timestamp.cpp
-  modules/io/change_watch.cpp
-  modules/io/file.cpp
-  modules/io/lock_file.cpp
-  modules/io/system_calls.cpp
-  modules/io/threads.cpp
-  modules/io/trusted_file.cpp
-  modules/io/wrapped_mapping.cpp
-  modules/journal/journal.cpp
-  modules/journal/recovery.cpp
-  modules/json/decode.cpp
-  modules/json/encode.cpp
-  modules/logger/durable_delivery.cpp
-  modules/logger/fork_guard.cpp
-  modules/logger/from_config.cpp
-  modules/logger/logger.cpp
-  modules/logger/recover.cpp
-  modules/logger/ring_delivery.cpp
-  modules/maintenance/adopt.cpp
-  modules/maintenance/events.cpp
-  modules/maintenance/holds.cpp
-  modules/maintenance/inventory.cpp
-  modules/maintenance/keeper.cpp
-  modules/maintenance/measure.cpp
-  modules/maintenance/pressure.cpp
-  modules/maintenance/policy.cpp
-  modules/maintenance/prune.cpp
-  modules/maintenance/rotation_request.cpp
-  modules/options/options.cpp
-  modules/plugin/plugin.cpp
-  modules/plugin/registry.cpp
-  modules/reader/cursor.cpp
-  modules/reader/follow.cpp
-  modules/reader/read_lines.cpp
-  modules/reader/reports.cpp
-  modules/reader/scan.cpp
-  modules/reader/tail.cpp
-  modules/rotation/lock.cpp
-  modules/rotation/triggers.cpp
-  modules/rotation/writer.cpp
-  modules/ring/ring.cpp
-  modules/seekable/decoder.cpp
-  modules/seekable/facts.cpp
-  modules/seekable/table.cpp
-  modules/seekable/writer.cpp
-  modules/segment/deleted.cpp
-  modules/segment/segment.cpp
-  modules/sink/sink.cpp
-  modules/source/content.cpp
-  modules/source/lines.cpp
-  modules/source/view.cpp
-  modules/zone/zone.cpp
+  modules/core/event/event.cpp
+  modules/core/event/timestamp.cpp
+  modules/core/io/change_watch.cpp
+  modules/core/io/file.cpp
+  modules/core/io/lock_file.cpp
+  modules/core/io/system_calls.cpp
+  modules/core/io/threads.cpp
+  modules/core/io/trusted_file.cpp
+  modules/core/io/wrapped_mapping.cpp
+  modules/core/json/decode.cpp
+  modules/core/json/encode.cpp
+  modules/core/options/options.cpp
+  modules/delivery/drain/drain.cpp
+  modules/delivery/drain/recovery.cpp
+  modules/delivery/durable/journal.cpp
+  modules/delivery/durable/recovery.cpp
+  modules/delivery/logger/durable_delivery.cpp
+  modules/delivery/logger/fork_guard.cpp
+  modules/delivery/logger/from_config.cpp
+  modules/delivery/logger/logger.cpp
+  modules/delivery/logger/recover.cpp
+  modules/delivery/logger/ring_delivery.cpp
+  modules/delivery/ring/ring.cpp
+  modules/host/config/check_config.cpp
+  modules/host/plugin/elf/elf.cpp
+  modules/host/plugin/plugin.cpp
+  modules/host/plugin/registry.cpp
+  modules/read/reader/cursor.cpp
+  modules/read/reader/follow.cpp
+  modules/read/reader/read_lines.cpp
+  modules/read/reader/reports.cpp
+  modules/read/reader/scan.cpp
+  modules/read/reader/tail.cpp
+  modules/storage/archiver/archiver.cpp
+  modules/storage/content/content.cpp
+  modules/storage/content/lines.cpp
+  modules/storage/content/seekable/decoder.cpp
+  modules/storage/content/seekable/facts.cpp
+  modules/storage/content/seekable/table.cpp
+  modules/storage/content/seekable/writer.cpp
+  modules/storage/content/view.cpp
+  modules/storage/retention/adopt.cpp
+  modules/storage/retention/events.cpp
+  modules/storage/retention/holds.cpp
+  modules/storage/retention/inventory.cpp
+  modules/storage/retention/keeper.cpp
+  modules/storage/retention/measure.cpp
+  modules/storage/retention/policy.cpp
+  modules/storage/retention/pressure.cpp
+  modules/storage/retention/prune.cpp
+  modules/storage/retention/rotation_request.cpp
+  modules/storage/rotation/lock.cpp
+  modules/storage/rotation/triggers.cpp
+  modules/storage/rotation/writer.cpp
+  modules/storage/rotation/zone/zone.cpp
+  modules/storage/segment/deleted.cpp
+  modules/storage/segment/segment.cpp
+  sinks/appender/appender.cpp
   sinks/file/file.cpp
-  sinks/memory/memory.cpp)
+  sinks/memory/memory.cpp
+  sinks/sink.cpp)
 
 # The target that has them compiled: the tests have all of the library, its internal modules, too.
 if(ANNALS_DEVELOPER)
@@ -84,26 +117,14 @@ endif()
 # ANNALS_OBJECTS alone, and linked from there; the interfaces always are, for who imports TARGET needs them.
 function(annals_library target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES" "")
-  set(public)
-  set(internal)
   list(TRANSFORM ANNALS_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE implementations)
   if(NOT target STREQUAL ANNALS_OBJECTS)
     set(implementations)
     # Linked, and not named as sources: CMake would look for the modules of ANNALS_OBJECTS, too, and find each twice.
     target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:$<FILTER:$<TARGET_OBJECTS:${ANNALS_OBJECTS}>,EXCLUDE,\\.cppm\\.>>")
   endif()
-  foreach(name IN LISTS ANNALS_PUBLIC_MODULES)
-    list(APPEND public ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
-  endforeach()
-  foreach(name IN LISTS ANNALS_INTERNAL_MODULES)
-    list(APPEND internal ${PROJECT_SOURCE_DIR}/modules/${name}/${name}.cppm)
-  endforeach()
-  foreach(name IN LISTS ANNALS_PUBLIC_SINKS)
-    list(APPEND public ${PROJECT_SOURCE_DIR}/sinks/${name}/${name}.cppm)
-  endforeach()
-  foreach(name IN LISTS ANNALS_INTERNAL_SINKS)
-    list(APPEND internal ${PROJECT_SOURCE_DIR}/sinks/${name}/${name}.cppm)
-  endforeach()
+  list(TRANSFORM ANNALS_PUBLIC_INTERFACES PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE public)
+  list(TRANSFORM ANNALS_INTERNAL_INTERFACES PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE internal)
   target_sources(${target}
     PUBLIC FILE_SET CXX_MODULES BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${public}
     PRIVATE ${implementations})

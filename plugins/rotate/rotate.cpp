@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 import annals.sdk;
-import annals.maintenance;
+import annals.retention;
 import annals.rotation;
 
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 import annals.event;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 #include "archive.h"
 
 namespace annals_zstd {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the plugin does, apart from being one: the tests call it with their own system calls. Included after
-// `import annals.seekable;`.
+// `import annals.content.seekable;`.
 #pragma once
 
 namespace annals_zstd {

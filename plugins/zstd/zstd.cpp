@@ -10,7 +10,7 @@
 #include <utility>
 import annals.sdk;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 #include "archive.h"
 
 namespace {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sinks.file: the default sink. Appends lines to one file, the live segment, as annals.appender does.
+// annals.sinks.file: the default sink. Appends lines to one file, the live segment, as annals.sinks.appender does.
 module;
 #include <string>
 export module annals.sinks.file;
-import annals.appender;
+import annals.sinks.appender;
 import annals.event;
 import annals.sink;
 

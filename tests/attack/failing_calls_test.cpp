@@ -34,7 +34,7 @@ import annals;
 import annals.io;
 import annals.rotation;
 import annals.segment;
-import annals.seekable;
+import annals.content.seekable;
 #include "archive.h"
 #include "rotation/rotating.h"
 

@@ -28,7 +28,7 @@
 import annals;
 import annals.io;
 import annals.rotation;
-import annals.seekable;
+import annals.content.seekable;
 import annals.segment;
 #include "archive.h"
 #include "rotation/rotating.h"

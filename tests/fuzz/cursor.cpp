@@ -15,7 +15,7 @@
 #include "fuzz.h"
 import annals;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 
 namespace {
 

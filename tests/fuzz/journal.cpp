@@ -18,7 +18,7 @@
 #include "recovered.h"
 import annals;
 import annals.io;
-import annals.journal;
+import annals.durable;
 import annals.ring;
 
 namespace {

@@ -16,7 +16,7 @@
 import annals;
 import annals.io;
 import annals.segment;
-import annals.source;
+import annals.content;
 
 namespace {
 

@@ -19,7 +19,7 @@
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
-import annals.journal;
+import annals.durable;
 import annals.ring;
 
 namespace {

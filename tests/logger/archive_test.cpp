@@ -26,7 +26,7 @@
 #include "support/child.h"
 #include "support/temp_directory.h"
 import annals;
-import annals.archive;
+import annals.archiver;
 import annals.io;
 #include "support/faulty_calls.h"
 

@@ -21,7 +21,7 @@
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 import annals.segment;
 #include "log_files.h"
 #include "prune_log.h"

@@ -24,7 +24,7 @@ if grep -Eo -m 1 -- ' -W(all|extra|error)' "$work/build/build.ninja"; then die "
 
 # Ninja keeps every file that the compiler opened. The interfaces are among them, the headers of Boost and zstd are not.
 (cd "$work/build" && ninja -t deps) >"$work/opened"
-grep -Eq '/annals/modules/event/event\.cppm$' "$work/opened" || die "expected $work/opened to list the interfaces"
+grep -Eq '/annals/modules/core/event/event\.cppm$' "$work/opened" || die "expected $work/opened to list the interfaces"
 grep -Eq '/bits/stl_vector\.h$' "$work/opened" || die "expected $work/opened to list the headers"
 if grep -Ei '/boost/|/(zstd|zstd_errors|zdict)\.h$' "$work/opened"; then die "a consumer needs the headers above"; fi
 

@@ -20,7 +20,7 @@
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 import annals.segment;
 #include "support/faulty_calls.h"
 #include "support/segmented_log.h"

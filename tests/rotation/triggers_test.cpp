@@ -24,7 +24,7 @@ import annals;
 import annals.io;
 import annals.rotation;
 import annals.segment;
-import annals.zone;
+import annals.rotation.zone;
 #include "rotation/rotating.h"
 #include "support/faulty_calls.h"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compressed lines in memory, and all that can be had of them. Included after `import annals.seekable;`.
+// Compressed lines in memory, and all that can be had of them. Included after `import annals.content.seekable;`.
 #pragma once
 
 namespace support {

@@ -18,7 +18,7 @@
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 #include "seekable/archives.h"
 #include "support/faulty_calls.h"
 

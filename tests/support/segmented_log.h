@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A log of several segments, made step by step as rotation, compression and retention make it, and what it should hold.
-// Included after `import annals;`, `import annals.io;`, `import annals.seekable;` and `import annals.segment;`.
+// Included after `import annals;`, `import annals.io;`, `import annals.content.seekable;` and `import annals.segment;`.
 #pragma once
 
 namespace support {

@@ -14,7 +14,7 @@
 
 #include "support/temp_directory.h"
 import annals;
-import annals.zone;
+import annals.rotation.zone;
 
 namespace {
 

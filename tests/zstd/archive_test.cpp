@@ -24,7 +24,7 @@
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
-import annals.seekable;
+import annals.content.seekable;
 #include "archive.h"
 #include "seekable/archives.h"
 #include "support/calls_by_number.h"

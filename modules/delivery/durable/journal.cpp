@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+module annals.durable;
+
+namespace annals {
+
+namespace {
+
+constexpr char magic[8] = {'A', 'N', 'N', 'A', 'L', 'S', 'J', 'N'};
+constexpr std::uint32_t version = 1;
+constexpr int open_tries = 20;  // somebody may be about to remove it
+constexpr std::chrono::milliseconds open_pause{5};
+constexpr std::size_t bytes_max = 1024 * 1024 * 1024;
+
+struct file_header {
+  char magic[8];
+  std::uint32_t version;
+  std::uint32_t page_bytes;
+  std::uint64_t bytes;    // of groups
+  std::int64_t made_us;   // when, in microseconds since 1970
+  std::uint64_t made_by;  // process id
+  std::uint64_t check;    // of the bytes before
+};
+static_assert(sizeof(file_header) == 48);
+
+struct group_header {
+  std::uint64_t check;  // of all that follows, the lines included
+  std::uint64_t lap;
+  std::uint64_t index;       // of the group in its lap
+  std::uint64_t line_bytes;  // of the lines behind the header
+  std::uint64_t count;       // of them
+  ring::log_place from;      // where in the log the lap begins
+};
+static_assert(sizeof(group_header) == 72);
+
+std::uint64_t fnv_1a(std::string_view bytes) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : bytes) {
+    hash ^= static_cast<std::uint8_t>(c);
+    hash *= 0x100000001b3;
+  }
+  return hash;
+}
+
+std::uint64_t check_of(const file_header& header) noexcept {
+  return fnv_1a({reinterpret_cast<const char*>(&header), offsetof(file_header, check)});
+}
+
+// Of a group as it stands in a file, without the zeros behind it.
+std::uint64_t check_of_group(std::string_view group) noexcept {
+  return fnv_1a(group.substr(sizeof(group_header::check)));
+}
+
+error journal_error(errc code, std::string message) {
+  return {code, 0, std::move(message)};
+}
+
+}  // namespace
+
+std::string journal::path_of(const std::string& log_path) {
+  return log_path + ".journal";
+}
+
+std::size_t journal::pages_for(std::size_t line_bytes) noexcept {
+  return (sizeof(group_header) + line_bytes + page_bytes - 1) / page_bytes;
+}
+
+result<journal> journal::open(const std::string& log_path, std::size_t bytes, unsigned mode,
+                              const std::function<void(const error&)>& notice) {
+  const std::string path = path_of(log_path);
+  for (int tries = 0; tries < open_tries; ++tries) {
+    auto opened = open_file(path, bytes, mode, notice);
+    if (!opened) return std::move(opened.error());
+    if (*opened) return std::move(**opened);
+    std::this_thread::sleep_for(open_pause);
+  }
+  return journal_error(errc::ring_not_owned, "cannot use '" + path + "': another process owns it");
+}
+
+// Nothing where another has it, or it was replaced at this moment.
+result<std::optional<journal>> journal::open_file(const std::string& path, std::size_t bytes, unsigned mode,
+                                                  const std::function<void(const error&)>& notice) {
+  journal made;
+  made.path_ = path;
+  auto opened = io::lock_file::open(path, mode, &made.grown_);
+  if (!opened) return std::move(opened.error());
+  if (opened->is_doubtful() || opened->lock() != 0) return std::optional<journal>();
+  made.file_ = std::move(*opened);
+  const auto held = made.file_.status();
+  if (!held) return held.error();
+  const auto at_path = io::status_at(path);
+  if (!at_path) return at_path.error();
+  if (!*at_path || !io::same_file(**at_path, *held)) return std::optional<journal>();
+  if (held->bytes != 0) {
+    const auto fault = made.read_header();
+    if (!fault) return std::optional<journal>(std::move(made));
+    std::string when = to_string(timestamp{io::calls().now(), precision::microseconds});
+    std::replace(when.begin(), when.end(), ':', '-');
+    const std::string aside = path + ".damaged-" + when.substr(0, when.find('+'));
+    if (auto failed = io::rename(path, aside)) return std::move(*failed);
+    notice(journal_error(errc::ring_damaged, "'" + path + "' is no journal that can be used: " + *fault +
+                                                 ". It was set aside as '" + aside +
+                                                 "', and a new one begun; events in it that are not in the log can be looked "
+                                                 "for there with strings(1)"));
+    return std::optional<journal>();
+  }
+  if (auto failed = made.make(bytes)) {
+    (void)io::remove(path);
+    return std::move(*failed);
+  }
+  return std::optional<journal>(std::move(made));
+}
+
+// All of its blocks are written once: then no later write needs more than the write itself. The header comes last: a file that
+// has none is no journal yet.
+std::optional<error> journal::make(std::size_t bytes) {
+  const std::string zeros(256 * 1024, '\0');
+  for (std::size_t at = 0; at < bytes + page_bytes; at += zeros.size()) {
+    const std::string_view part = std::string_view(zeros).substr(0, std::min(zeros.size(), bytes + page_bytes - at));
+    if (auto failed = file_.write_at(part, at)) return failed;
+  }
+  if (auto failed = file_.sync_data()) return failed;
+  file_header header = {};
+  std::memcpy(header.magic, magic, sizeof magic);
+  header.version = version;
+  header.page_bytes = page_bytes;
+  header.bytes = bytes;
+  header.made_us = io::calls().now().time_since_epoch().count();
+  header.made_by = static_cast<std::uint64_t>(io::calls().process());
+  header.check = check_of(header);
+  if (auto failed = file_.write_at({reinterpret_cast<const char*>(&header), sizeof header}, 0)) return failed;
+  if (auto failed = file_.sync_data()) return failed;
+  capacity_ = bytes;
+  if (auto failed = io::sync_directories(grown_)) return failed;
+  return io::sync_directory(io::parent_of(path_));
+}
+
+// What is wrong with it, or nothing. A file of zeros is one whose maker died: it has nothing.
+std::optional<std::string> journal::read_header() {
+  file_header header = {};
+  const auto got = file_.read_at(reinterpret_cast<char*>(&header), sizeof header, 0);
+  if (!got) return got.error().message;
+  const auto status = file_.status();
+  if (!status) return status.error().message;
+  const file_header zeros = {};
+  if (std::memcmp(&header, &zeros, sizeof header) == 0) {
+    const auto failed = make(std::max<std::size_t>(bytes_default, page_bytes));
+    return failed ? std::optional(failed->message) : std::nullopt;
+  }
+  if (*got != sizeof header || std::memcmp(header.magic, magic, sizeof magic) != 0) {
+    return "it does not begin with ANNALSJN, and so is none";
+  }
+  if (header.version != version) {
+    return "it is of version " + std::to_string(header.version) + "; this library knows version " + std::to_string(version);
+  }
+  if (header.check != check_of(header)) return "its header is damaged: the check does not fit";
+  if (header.page_bytes != page_bytes || header.bytes < page_bytes || header.bytes > bytes_max ||
+      header.bytes % page_bytes != 0 || status->bytes != header.bytes + page_bytes) {
+    return "it has " + std::to_string(status->bytes) + " bytes, which does not fit its header";
+  }
+  capacity_ = static_cast<std::size_t>(header.bytes);
+  return std::nullopt;
+}
+
+result<journal::lap> journal::read_lap() const {
+  lap found;
+  std::string group;
+  std::uint64_t number = lap_;
+  for (std::size_t at = 0, index = 0; at + sizeof(group_header) <= capacity_; ++index) {
+    if (begun_ && index == index_) break;  // what follows was not acknowledged, or is of an older lap
+    group_header header;
+    const auto got = file_.read_at(reinterpret_cast<char*>(&header), sizeof header, page_bytes + at);
+    if (!got) return got.error();
+    if (*got != sizeof header || header.index != index || header.line_bytes > capacity_) break;
+    if (index == 0 && number == 0) number = header.lap;
+    const std::size_t bytes = sizeof header + static_cast<std::size_t>(header.line_bytes);
+    if (header.lap != number || header.lap == 0 || bytes > capacity_ - at) break;
+    group.resize(bytes);
+    const auto all = file_.read_at(group.data(), bytes, page_bytes + at);
+    if (!all) return all.error();
+    std::memcpy(&header, group.data(), sizeof header);
+    if (*all != bytes || header.check != check_of_group(group)) break;
+    if (bytes > sizeof header && group.back() != '\n') break;  // no group of ours, whatever its check says
+    if (index == 0) found.from = header.from;
+    found.lines.append(group, sizeof header);
+    found.count += static_cast<std::size_t>(header.count);
+    at += pages_for(static_cast<std::size_t>(header.line_bytes)) * page_bytes;
+  }
+  return found;
+}
+
+void journal::begin_lap(const ring::log_place& from) noexcept {
+  // Any other number than those of laps whose groups are still in the file.
+  const auto now = static_cast<std::uint64_t>(std::max<std::int64_t>(io::calls().now().time_since_epoch().count(), 0));
+  lap_ = std::max(lap_ + 1, now);
+  index_ = 0;
+  used_ = 0;
+  from_ = from;
+  begun_ = true;
+}
+
+std::optional<error> journal::append(std::string_view lines, std::size_t count) {
+  group_header header = {};
+  header.lap = lap_;
+  header.index = index_;
+  header.line_bytes = lines.size();
+  header.count = count;
+  header.from = from_;
+  const std::size_t bytes = pages_for(lines.size()) * page_bytes;
+  group_.assign(reinterpret_cast<const char*>(&header), sizeof header);
+  group_.append(lines);
+  header.check = check_of_group(group_);
+  std::memcpy(group_.data(), &header, sizeof header);
+  group_.resize(bytes, '\0');
+  if (auto failed = file_.write_at(group_, page_bytes + used_)) return failed;
+  if (auto failed = file_.sync_data()) return failed;
+  used_ += bytes;
+  ++index_;
+  return std::nullopt;
+}
+
+std::optional<error> journal::remove() {
+  auto removed = io::remove(path_);
+  if (!removed) return std::move(removed.error());
+  return std::nullopt;
+}
+
+}  // namespace annals

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "reading.h"
+module annals.reader;
+import annals.drain;
+import annals.json;
+import annals.segment;
+import annals.content;
+
+namespace annals {
+
+namespace {
+
+class line_giver {
+ public:
+  line_giver(const std::string& path, const std::function<bool(std::string_view)>& take, const read_options& options)
+      : path_(path), take_(take), options_(options), told_(path, options) {}
+
+  scan_result run() {
+    source::view log = source::view_of(path_).value();
+    std::uint64_t expected = 0;
+    bool more = true;
+    for (auto segment = log.closed.begin(); segment != log.closed.end() && more; ++segment) {
+      auto file = source::open_closed(path_, *segment).value();
+      if (!file.is_open()) continue;  // deleted meanwhile
+      if (expected != 0 && segment->number != expected) told_.missing(expected, segment->number - 1);
+      expected = segment->number + 1;
+      more = give_segment(file, static_cast<std::uint64_t>(-1)) && end_line();
+    }
+    if (more && log.live.is_open()) {
+      if (expected != 0 && log.live_number != expected) told_.missing(expected, log.live_number - 1);
+      more = give_segment(log.live, end_of_live(log.live)) && end_line();
+    }
+    const left_in_ring left = options_.with_ring ? left_in_ring::of(path_) : left_in_ring();
+    for (auto line = left.lines().begin(); line != left.lines().end() && more; ++line) more = give(*line);
+    result_.damaged = told_.damages();
+    result_.gaps = told_.gaps();
+    return result_;
+  }
+
+ private:
+  // Behind the last line that may be given.
+  static std::uint64_t end_of_live(source::content& file) {
+    if (file.is_compressed()) return static_cast<std::uint64_t>(-1);
+    const std::uint64_t end = file.bytes().value();
+    const auto last = source::backward_lines(file, end).next();
+    if (!last || last->terminated || json::decode_line(last->text)) return end;
+    return last->offset;
+  }
+
+  bool give_segment(source::content& file, std::uint64_t end) {
+    tell_losses(file);
+    std::uint64_t expected = 0;
+    const bool more = file.each(0, end, {},
+                                [&](const source::piece& next) {
+                                  tell_losses(file);
+                                  const bool whole = next.offset == std::exchange(expected, next.offset + next.bytes.size());
+                                  return (whole || end_line()) && give(next.bytes);
+                                })
+                          .value();
+    tell_losses(file);
+    return more;
+  }
+
+  bool end_line() { return is_ended_ || give("\n"); }
+
+  bool give(std::string_view bytes) {
+    is_ended_ = bytes.ends_with('\n');
+    result_.bytes += bytes.size();
+    result_.stopped = !take_(bytes);
+    return !result_.stopped;
+  }
+
+  void tell_losses(source::content& file) {
+    report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+      told_.damaged({file.path(), at, bytes, std::move(cause), true});
+    });
+  }
+
+  const std::string& path_;
+  const std::function<bool(std::string_view)>& take_;
+  const read_options& options_;
+  reports told_;
+  scan_result result_;
+  bool is_ended_ = true;  // the last line that was given
+};
+
+}  // namespace
+
+scan_result read_lines(const std::string& path, const std::function<bool(std::string_view piece)>& take,
+                       const read_options& options) {
+  return line_giver(path, take, options).run();
+}
+
+}  // namespace annals

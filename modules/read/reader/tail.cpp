@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "reading.h"
+module annals.reader;
+import annals.drain;
+import annals.io;
+import annals.json;
+import annals.segment;
+import annals.content;
+
+namespace annals {
+
+namespace {
+
+// Reads segments backwards, the last one first.
+class tail_reader {
+ public:
+  tail_reader(const std::string& path, std::int64_t n, const read_options& options) : n_(n), told_(path, options) {}
+
+  bool wants_more() const noexcept { return n_ > 0 && events_.size() < static_cast<std::uint64_t>(n_); }
+
+  // Returns the offset behind what was read: the end, or the beginning of an incomplete last line.
+  std::uint64_t read_live(source::content& file);
+  void read_closed(source::content& file);
+  void take_whole(std::string_view line);  // with its newline, from elsewhere
+  reports& told() noexcept { return told_; }
+
+  tail_page take() {
+    std::reverse(events_.begin(), events_.end());
+    return {std::move(events_), {}, told_.damages(), told_.gaps()};
+  }
+
+ private:
+  std::uint64_t need() const noexcept { return static_cast<std::uint64_t>(n_) - events_.size(); }
+  bool take_unterminated(const source::line& line);
+  void take(const source::content& file, const source::line& line);
+  void read_onwards(source::content& file, std::uint64_t lines_max);
+  void tell_losses(source::content& file) {
+    report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+      told_.damaged({file.path(), at, bytes, std::move(cause), true});
+    });
+  }
+
+  const std::int64_t n_;
+  std::vector<event> events_;  // the last one first
+  reports told_;
+};
+
+std::uint64_t tail_reader::read_live(source::content& file) {
+  std::uint64_t end = file.bytes().value();
+  if (!file.can_go_back()) {
+    if (wants_more()) read_closed(file);
+    return end;
+  }
+  source::backward_lines lines(file, end);
+  bool is_last = true;
+  while (auto line = lines.next()) {
+    if (is_last && !line->terminated) {
+      if (!take_unterminated(*line)) end = line->offset;
+    } else if (wants_more()) {
+      take(file, *line);
+    }
+    tell_losses(file);
+    is_last = false;
+    if (!wants_more()) break;
+  }
+  return end;
+}
+
+// Its writer may be in the middle of it: a line that is no event is not damage, but not read past either.
+bool tail_reader::take_unterminated(const source::line& line) {
+  if (!wants_more() || line.is_too_long()) return false;
+  auto read = json::decode_line(line.text);
+  if (!read) return false;
+  events_.push_back(std::move(*read));
+  return true;
+}
+
+void tail_reader::take(const source::content& file, const source::line& line) {
+  auto read = event_of(line, json::decode_line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+    told_.damaged({file.path(), at, bytes, std::move(cause)});
+  });
+  if (read) events_.push_back(std::move(*read));
+}
+
+void tail_reader::take_whole(std::string_view line) {
+  if (auto read = json::decode_line(line.substr(0, line.size() - 1))) events_.push_back(std::move(*read));
+}
+
+void tail_reader::read_closed(source::content& file) {
+  if (!file.can_go_back()) {
+    constexpr std::uint64_t some = 256;
+    return read_onwards(file, 2 * need() + some);
+  }
+  source::backward_lines lines(file, file.bytes().value());
+  while (wants_more()) {
+    const auto line = lines.next();
+    if (line) take(file, *line);
+    tell_losses(file);
+    if (!line) break;
+  }
+  tell_losses(file);
+}
+
+// The last events of a file in which there is no way back: its frames are long, or do not say how long they are. The first pass
+// finds where the last lines begin, the second one decodes those. Should so many of them be no events that too few are, all
+// lines are decoded.
+void tail_reader::read_onwards(source::content& file, std::uint64_t lines_max) {
+  const std::uint64_t all = static_cast<std::uint64_t>(-1);
+  const source::content::chooser every;
+  std::deque<std::uint64_t> begins;  // of the last lines
+  const auto note = [&](std::uint64_t begin) {
+    begins.push_back(begin);
+    if (begins.size() > lines_max) begins.pop_front();
+    return true;
+  };
+  source::line_cutter first;
+  const auto find = [&](const source::line_cutter::lines& some) {
+    if (some.one) return note(some.one->offset);
+    for (std::size_t at = 0; at < some.text.size(); at = some.text.find('\n', at) + 1) note(some.offset + at);
+    return true;
+  };
+  if (lines_max != all) {
+    (void)file.each(0, all, every, [&](const source::piece& next) { return first.feed(next, find); }).value();
+    (void)first.end(find);
+  }
+  const std::uint64_t from = begins.size() < lines_max ? 0 : begins.front();
+
+  constexpr std::size_t damages_max = 10'000;  // that are remembered until it is known whether they lie behind the first event
+  std::deque<event> last;
+  std::deque<std::uint64_t> offsets;  // of these
+  std::deque<damage> damages;
+  const auto one = [&](const source::line& line) {
+    auto read = event_of(line, json::decode_line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+      damages.push_back({file.path(), at, bytes, std::move(cause)});
+      if (damages.size() > damages_max) damages.pop_front();
+    });
+    if (!read) return true;
+    last.push_back(std::move(*read));
+    offsets.push_back(line.offset);
+    if (last.size() <= need()) return true;
+    last.pop_front();
+    offsets.pop_front();
+    while (!damages.empty() && damages.front().offset < offsets.front()) damages.pop_front();
+    return true;
+  };
+  source::line_cutter second;
+  const auto decode = [&](const source::line_cutter::lines& some) {
+    if (some.one) return one(*some.one);
+    for (std::size_t at = 0; at < some.text.size();) {
+      const std::size_t newline = some.text.find('\n', at);
+      one({some.offset + at, newline - at, true, some.text.substr(at, newline - at)});
+      at = newline + 1;
+    }
+    return true;
+  };
+  (void)file.each(from, all, every, [&](const source::piece& next) { return second.feed(next, decode); }).value();
+  (void)second.end(decode);
+  if (last.size() < need() && from != 0) return read_onwards(file, all);
+  for (const damage& found : damages) told_.damaged(found);
+  tell_losses(file);
+  for (auto e = last.rbegin(); e != last.rend(); ++e) events_.push_back(std::move(*e));
+}
+
+// Is there something at `path` that can be the live segment, or nothing? A link is opened, to be refused with words.
+bool may_be_log(const std::string& path) {
+  const auto status = io::status_at(path).value();
+  return !status || status->kind == io::file_kind::regular || status->kind == io::file_kind::symlink;
+}
+
+// What is behind the live segment: takes the last ones of these lines.
+void read_left(const left_in_ring& left, tail_reader& reader) {
+  for (auto line = left.lines().rbegin(); line != left.lines().rend() && reader.wants_more(); ++line) reader.take_whole(*line);
+}
+
+left_in_ring left_behind(const std::string& path, const read_options& options) {
+  return options.with_ring ? left_in_ring::of(path) : left_in_ring();
+}
+
+// Reads closed segments, the last one first, as long as more events are wanted.
+void read_history(const std::string& path, const source::view& log, tail_reader& reader) {
+  std::uint64_t expected = log.live_number - 1;
+  for (auto segment = log.closed.rbegin(); segment != log.closed.rend() && reader.wants_more(); ++segment) {
+    auto file = source::open_closed(path, *segment).value();
+    if (!file.is_open()) continue;  // deleted meanwhile: a gap, if older ones are left
+    if (segment->number != expected) reader.told().missing(segment->number + 1, expected);
+    expected = segment->number - 1;
+    reader.read_closed(file);
+  }
+}
+
+// The events of the live segment alone, where those are enough: then there is no need to look for others. Damage is told only
+// if so.
+std::optional<std::vector<event>> tail_of_live(const std::string& path, std::int64_t n, const read_options& options) {
+  constexpr std::size_t damages_max = 1000;
+  constexpr std::int64_t count_max = 10'000;  // beyond, a second look at all of it would cost
+  if (n > count_max) return std::nullopt;
+  auto live = source::content::open(path);
+  if (!live || live->is_compressed()) return std::nullopt;  // said by who looks at all of it
+  std::vector<damage> damages;
+  tail_reader reader(path, n, {.on_damage = [&](const damage& found) { damages.push_back(found); }});
+  reader.read_live(*live);
+  if (reader.wants_more() || damages.size() > damages_max) return std::nullopt;
+  if (options.on_damage) std::for_each(damages.begin(), damages.end(), options.on_damage);
+  return reader.take().events;
+}
+
+}  // namespace
+
+tail_page read_tail(const std::string& path, std::int64_t n, const read_options& options) {
+  if (!may_be_log(path)) return {};
+  const left_in_ring left = left_behind(path, options);
+  source::view log = source::view_of(path).value();
+  tail_reader reader(path, n, options);
+  read_left(left, reader);
+  cursor next;
+  if (log.live.is_open()) {
+    const std::uint64_t offset = reader.read_live(log.live);
+    next.at = {log.live_number, offset};
+    const source::forward_lines lines(log.live, offset);
+    next.check = check_of(lines.first_bytes(), lines.last_bytes());
+  } else if (!log.closed.empty()) {
+    next.at = {log.live_number, 0};
+  }
+  read_history(path, log, reader);
+  tail_page page = reader.take();
+  page.next = next;
+  return page;
+}
+
+std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_options& options) {
+  if (n <= 0 || !may_be_log(path)) return {};
+  const left_in_ring left = left_behind(path, options);
+  if (left.lines().empty()) {
+    if (auto events = tail_of_live(path, n, options)) return std::move(*events);
+  }
+  auto log = source::view_of(path);
+  if (!log && log.error().system_code == EACCES) {  // a directory that cannot be listed does not hide the file in it
+    auto live = source::content::open(path).value();
+    tail_reader reader(path, n, options);
+    reader.read_live(live);
+    reader.told().damaged({path, 0, 0, log.error().message + "; closed segments, if there are any, were not read"});
+    return reader.take().events;
+  }
+  tail_reader reader(path, n, options);
+  read_left(left, reader);
+  source::view seen = std::move(log).value();
+  if (seen.live.is_open()) reader.read_live(seen.live);
+  read_history(path, seen, reader);
+  return reader.take().events;
+}
+
+}  // namespace annals

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+module annals.archiver;
+
+namespace annals {
+
+background_archiver::background_archiver(std::unique_ptr<sink> archiver, std::string live_path, reporter report)
+    : archiver_(std::move(archiver)), live_path_(std::move(live_path)), report_(std::move(report)) {
+  archiver_->set_notice_handler([this](const error& what) { tell(what); });
+}
+
+background_archiver::~background_archiver() {
+  stopping_ = true;
+  signal_.fetch_add(1);
+  io::wake_all(signal_);
+  if (thread_.joinable()) thread_.join();
+}
+
+void background_archiver::wake() noexcept try {
+  signal_.fetch_add(1);
+  io::wake_all(signal_);
+  running none = running::no;
+  if (running_.load(std::memory_order_relaxed) != none || !running_.compare_exchange_strong(none, running::starting)) return;
+  try {
+    thread_ = std::thread([this] { run(); });
+    running_ = running::yes;
+  } catch (const std::exception& refused) {
+    running_ = running::no;
+    tell({errc::io, EAGAIN,
+          "cannot archive the closed segments of '" + live_path_ + "': no thread can be started: " + refused.what()});
+  }
+} catch (const std::exception&) {  // no memory for the message: the next segment wakes it
+}
+
+void background_archiver::become_child() noexcept {
+  ::new (static_cast<void*>(&thread_)) std::thread;  // there is no such thread in this process, and nothing to join
+  running_ = running::no;
+  in_work_ = 0;
+  waiting_ = 0;
+  // The parent's thread may have been in the middle of using it; what it allocated is its own.
+  ::new (static_cast<void*>(&attempts_)) std::map<std::uint64_t, attempts>;
+}
+
+archive_progress background_archiver::progress() const noexcept {
+  return {archived_.load(), waiting_.load(), failed_.load(), bytes_in_.load(), bytes_out_.load(), in_work_.load()};
+}
+
+void background_archiver::run() noexcept {
+  io::become_background_thread("annals-archive");
+  while (!stopping_) {
+    const std::uint32_t seen = signal_.load();
+    std::optional<std::chrono::nanoseconds> until;
+    try {
+      until = attempt_work();
+    } catch (const std::exception&) {  // not even memory for the message
+      until = first_delay;
+    }
+    if (!stopping_) io::wait_while(signal_, seen, until);
+  }
+}
+
+std::optional<std::chrono::nanoseconds> background_archiver::attempt_work() try {
+  return work();
+} catch (const std::exception& failed) {
+  tell({errc::sink_failed, 0, "cannot archive the closed segments of '" + live_path_ + "': " + failed.what()});
+  return first_delay;
+}
+
+// Archives what is due. Returns after which time to look again; nothing: when something is closed.
+std::optional<std::chrono::nanoseconds> background_archiver::work() {
+  for (;;) {
+    auto listed = segment::closed_segments(live_path_);
+    if (!listed) {
+      tell(listed.error());
+      return first_delay;
+    }
+    std::vector<segment::closed_segment> waiting = std::move(*listed);
+    std::erase_if(waiting, [](const segment::closed_segment& one) { return one.compressed; });
+    waiting_ = waiting.size();
+    look_at(waiting);
+    const auto now = io::calls().uptime();
+    std::optional<std::chrono::nanoseconds> soonest;
+    const segment::closed_segment* due = nullptr;
+    for (const segment::closed_segment& one : waiting) {
+      const auto left = attempts_.at(one.number).due - now;
+      if (left.count() <= 0) {
+        due = &one;
+        break;
+      }
+      soonest = std::min(soonest.value_or(left), left);
+    }
+    if (due == nullptr || stopping_) return soonest;
+    archive(*due);
+  }
+}
+
+// Every segment that waits has attempts, and no other has.
+void background_archiver::look_at(const std::vector<segment::closed_segment>& waiting) {
+  std::map<std::uint64_t, attempts> kept;
+  const auto now = io::calls().uptime();
+  for (const segment::closed_segment& one : waiting) {
+    if (const auto known = attempts_.find(one.number); known != attempts_.end()) {
+      kept.insert(*known);
+      continue;
+    }
+    // A clock that steps back makes no segment wait longer than from now on.
+    auto left = std::chrono::nanoseconds(age_min);
+    if (const auto status = io::status_at(one.path); status && *status) {
+      left -= std::clamp<std::chrono::nanoseconds>(io::calls().now() - (*status)->changed, std::chrono::nanoseconds(0), left);
+    }
+    kept.insert({one.number, {now + left, std::chrono::nanoseconds(0)}});
+  }
+  attempts_ = std::move(kept);
+}
+
+void background_archiver::archive(const segment::closed_segment& one) {
+  in_work_ = one.number;
+  const auto before = io::status_at(one.path);
+  const auto failed = try_archive(one);
+  in_work_ = 0;
+  attempts& of_segment = attempts_.at(one.number);
+  if (!failed) {
+    const auto left = io::status_at(one.path);
+    if (left && *left) {
+      ++failed_;
+      put_off(of_segment);
+      return tell(
+          {errc::sink_failed, 0,
+           "the archiver says that it has archived '" + one.path + "', and the segment is still there; it is tried again"});
+    }
+    ++archived_;
+    if (before && *before) bytes_in_ += (*before)->bytes;
+    if (const auto made = io::status_at(one.path + ".zst"); made && *made) bytes_out_ += (*made)->bytes;
+    return;
+  }
+  put_off(of_segment);
+  if (failed->system_code == EWOULDBLOCK) return;                         // by another process
+  if (const auto left = io::status_at(one.path); left && !*left) return;  // was deleted, or archived, under its hands
+  ++failed_;
+  tell(*failed);
+}
+
+std::optional<error> background_archiver::try_archive(const segment::closed_segment& one) try {
+  archiver_->archive({one.path, one.number});
+  return std::nullopt;
+} catch (const failure& thrown) {
+  return thrown.cause();
+} catch (const std::exception& thrown) {
+  return error{errc::sink_failed, 0, "cannot archive '" + one.path + "': " + thrown.what()};
+}
+
+void background_archiver::put_off(attempts& of_segment) const {
+  of_segment.delay = of_segment.delay.count() == 0 ? std::chrono::nanoseconds(first_delay)
+                                                   : std::min<std::chrono::nanoseconds>(of_segment.delay * 2, delay_max);
+  of_segment.due = io::calls().uptime() + of_segment.delay;
+}
+
+void background_archiver::tell(const error& what) const noexcept try {
+  report_(what);
+} catch (...) {  // a handler that throws, or no memory for a message: the counters remain
+}
+
+}  // namespace annals

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+module annals.content;
+import annals.io;
+import annals.content.seekable;
+
+namespace annals::source {
+
+namespace {
+
+// What is kept decoded of a frame: all of it, up to this, and of a longer one that much at a time.
+constexpr std::size_t held_bytes_max = seekable::checked_bytes_max;
+
+// RFC 8878, 3.1.1 and 3.1.2: a frame begins with the number FD2FB528, little-endian, a skippable one with 184D2A50 to 5F.
+bool begins_like_zstd(std::string_view bytes) noexcept {
+  if (bytes.size() < 4) return false;
+  const std::string_view rest = bytes.substr(1, 3);
+  return bytes.substr(0, 4) == "\x28\xb5\x2f\xfd" || ((bytes[0] & 0xf0) == 0x50 && rest == "\x2a\x4d\x18");
+}
+
+bool begins_like_gzip(std::string_view bytes) noexcept {  // RFC 1952, 2.3.1
+  return bytes.size() >= 2 && bytes.substr(0, 2) == "\x1f\x8b";
+}
+
+// `text` as one word of a shell.
+std::string shell_word(std::string_view text) {
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return word + "'";
+}
+
+error gzip_error(const std::string& path) {
+  std::string plain = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
+  return {errc::invalid_argument, 0,
+          "cannot read '" + path +
+              "': it is compressed with gzip, which has no frames to seek in; expected plain lines or zstd. " +
+              "To convert it: gzip -dc " + shell_word(path) + " | zstd -o " + shell_word(plain + ".zst")};
+}
+
+}  // namespace
+
+struct content::state {
+  io::file file;
+  std::string path;
+  io::file_status identity;
+  bool compressed = false;
+  bool passed_over = false;
+
+  std::string held;               // a block of a plain file; what was decoded last of a compressed one
+  std::uint64_t held_offset = 0;  // of it in the lines
+
+  // Of a compressed file.
+  seekable::table table;
+  std::optional<seekable::decoder> decoder;
+  std::size_t placed = 0;  // so many frames have their offset: the table's does not count frames that do not say their size
+  std::size_t sized = 0;   // and so many have a size
+  std::uint64_t uncounted = 0;  // the bytes of those that did not say it
+  std::vector<bool> reported;   // frames whose damage was told
+  std::vector<loss> losses;
+
+  result<piece> plain_at(std::uint64_t offset, std::size_t bytes_max);
+  result<piece> compressed_at(std::uint64_t offset);
+  std::optional<error> read_table();
+  void place(std::size_t frame);
+  void size(std::size_t frame, std::uint64_t bytes);
+  void size_frames(std::uint64_t until);
+  std::size_t frame_of(std::uint64_t offset) const;
+  std::uint64_t end_of(std::size_t frame) const { return table.frames[frame].offset + *table.frames[frame].bytes; }
+  bool is_whole(std::size_t frame) const noexcept;
+  void hold(std::size_t frame, std::uint64_t skipped);
+  void note(std::size_t frame, const std::optional<seekable::finding>& damage);
+};
+
+content::content() = default;
+content::content(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
+content::content(content&&) noexcept = default;
+content& content::operator=(content&&) noexcept = default;
+content::~content() = default;
+
+result<content> content::open(const std::string& path, const chooser& wanted) {
+  auto opened = io::file::open(path, io::open_for::reading);
+  if (!opened) return std::move(opened.error());
+  auto made = std::make_unique<state>();
+  made->file = std::move(*opened);
+  made->path = path;
+  auto status = made->file.status();
+  if (!status) return std::move(status.error());
+  made->identity = *status;
+  char magic[4] = {};
+  const auto got = made->file.read_at(magic, sizeof magic, 0);
+  if (!got) return got.error();
+  const std::string_view first(magic, *got);
+  if (begins_like_gzip(first)) return gzip_error(path);
+  made->compressed = begins_like_zstd(first) || path.ends_with(".zst");
+  if (made->compressed && wanted) {
+    const auto facts = seekable::read_facts(seekable::source(made->file, path));
+    if (!facts) return facts.error();
+    made->passed_over = *facts && !wanted(**facts);
+  }
+  if (made->compressed && !made->passed_over) {
+    if (auto failed = made->read_table()) return std::move(*failed);
+  }
+  return content(std::move(made));
+}
+
+bool content::is_compressed() const noexcept {
+  return state_->compressed;
+}
+
+const std::string& content::path() const noexcept {
+  return state_->path;
+}
+
+const io::file_status& content::identity() const noexcept {
+  return state_->identity;
+}
+
+const io::file& content::file() const noexcept {
+  return state_->file;
+}
+
+result<io::file_status> content::status() const {
+  return state_->file.status();
+}
+
+const std::vector<seekable::frame>& content::frames() const noexcept {
+  return state_->table.frames;
+}
+
+bool content::is_passed_over() const noexcept {
+  return state_->passed_over;
+}
+
+std::vector<loss> content::take_losses() {
+  return std::exchange(state_->losses, {});
+}
+
+std::optional<error> content::state::read_table() {
+  auto read = seekable::read_table(file, path);
+  if (!read) return std::move(read.error());
+  table = std::move(*read);
+  for (const seekable::finding& found : table.findings)
+    losses.push_back({found.compressed_offset, found.compressed_bytes, found.cause});
+  table.findings.clear();
+  reported.resize(table.frames.size());
+  decoder.emplace(file, path);
+  return std::nullopt;
+}
+
+// The first report of a frame's damage is the one that counts; it is met again whenever the frame is.
+void content::state::note(std::size_t frame, const std::optional<seekable::finding>& damage) {
+  if (!damage || reported[frame]) return;
+  reported[frame] = true;
+  losses.push_back({damage->compressed_offset, damage->compressed_bytes, damage->cause});
+}
+
+// May the frame be kept whole once it is decoded?
+bool content::state::is_whole(std::size_t frame) const noexcept {
+  const auto& bytes = table.frames[frame].bytes;
+  return bytes && *bytes <= held_bytes_max;
+}
+
+// Frames are placed in their order, each one once those before it have a size.
+void content::state::place(std::size_t frame) {
+  if (frame < placed) return;
+  table.frames[frame].offset += uncounted;
+  placed = frame + 1;
+}
+
+void content::state::size(std::size_t frame, std::uint64_t bytes) {
+  if (frame < sized) return;
+  if (!table.frames[frame].bytes) uncounted += bytes;
+  table.frames[frame].bytes = table.frames[frame].bytes.value_or(bytes);
+  sized = frame + 1;
+}
+
+// Places and sizes frames up to the first one that ends behind `until`. One that does not say how long it is has to be decoded
+// for that; damaged, it is as long as what can be had of it.
+void content::state::size_frames(std::uint64_t until) {
+  while (sized < table.frames.size() && (sized == 0 || end_of(sized - 1) <= until)) {
+    const seekable::frame& next = table.frames[sized];
+    place(sized);
+    std::uint64_t bytes = 0;
+    if (!next.bytes) {
+      const auto outcome = decoder->decode(next, [](std::string_view) { return true; });
+      note(sized, outcome.damage);
+      bytes = outcome.bytes;
+    }
+    size(sized, bytes);
+  }
+}
+
+// The frame with the byte at `offset`, or the first one behind it with any byte; the number of frames where there is none.
+std::size_t content::state::frame_of(std::uint64_t offset) const {
+  const auto end = table.frames.begin() + static_cast<std::ptrdiff_t>(sized);
+  const auto found =
+      std::partition_point(table.frames.begin(), end, [&](const seekable::frame& f) { return f.offset + *f.bytes <= offset; });
+  return static_cast<std::size_t>(found - table.frames.begin());
+}
+
+// Decodes a frame into what is held: all of it, or as much as is kept of one, behind its first `skipped` bytes.
+void content::state::hold(std::size_t frame, std::uint64_t skipped) {
+  held.clear();
+  held_offset = table.frames[frame].offset + skipped;
+  const auto outcome = decoder->decode(
+      table.frames[frame],
+      [&](std::string_view part) {
+        held.append(part);
+        return held.size() < held_bytes_max;
+      },
+      skipped);
+  note(frame, outcome.damage);
+}
+
+result<piece> content::state::compressed_at(std::uint64_t offset) {
+  const auto is_held = [&] { return offset >= held_offset && offset < held_offset + held.size(); };
+  if (!is_held()) {
+    size_frames(offset);
+    for (std::size_t frame = frame_of(offset);; ++frame) {
+      if (frame == sized) size_frames(frame == 0 ? 0 : end_of(frame - 1));
+      if (frame >= sized) return piece{offset, {}};
+      offset = std::max(offset, table.frames[frame].offset);
+      hold(frame, is_whole(frame) ? 0 : offset - table.frames[frame].offset);
+      if (is_held()) break;
+      held.clear();  // what was had of it lies before the offset
+    }
+  }
+  return piece{offset, std::string_view(held).substr(static_cast<std::size_t>(offset - held_offset))};
+}
+
+result<piece> content::state::plain_at(std::uint64_t offset, std::size_t bytes_max) {
+  held.resize(bytes_max);
+  const auto got = file.read_at(held.data(), bytes_max, offset);
+  if (!got) return got.error();
+  held.resize(*got);
+  held_offset = offset;
+  return piece{offset, held};
+}
+
+result<piece> content::at(std::uint64_t offset, std::size_t bytes_max) {
+  return state_->compressed ? state_->compressed_at(offset) : state_->plain_at(offset, bytes_max);
+}
+
+bool content::can_go_back() {
+  state& s = *state_;
+  if (!s.compressed) return true;
+  for (std::size_t i = 0; i < s.table.frames.size(); ++i) {
+    seekable::frame& frame = s.table.frames[i];
+    if (frame.bytes && *frame.bytes > held_bytes_max) return false;
+    if (!frame.bytes && (i + 1 != s.table.frames.size() || frame.compressed_bytes > held_bytes_max)) return false;
+  }
+  if (s.table.frames.empty() || s.table.frames.back().bytes) {
+    s.size_frames(static_cast<std::uint64_t>(-1));
+    return true;
+  }
+  // The last frame alone does not say how long it is, as one that the end of the file cuts: it may be short.
+  const seekable::frame& last = s.table.frames.back();
+  const std::size_t index = s.table.frames.size() - 1;
+  std::uint64_t bytes = 0;
+  const auto outcome = s.decoder->decode(last, [&](std::string_view part) {
+    bytes += part.size();
+    return bytes <= held_bytes_max;
+  });
+  if (bytes > held_bytes_max) return false;
+  s.note(index, outcome.damage);
+  if (index != 0) {
+    while (s.sized < index) s.size_frames(s.sized == 0 ? 0 : s.end_of(s.sized - 1));
+  }
+  s.place(index);
+  s.size(index, bytes);
+  return true;
+}
+
+result<piece> content::before(std::uint64_t offset, std::size_t bytes_max) {
+  state& s = *state_;
+  if (offset == 0) return piece{};
+  if (!s.compressed) {
+    const std::size_t bytes = static_cast<std::size_t>(std::min<std::uint64_t>(bytes_max, offset));
+    auto read = s.plain_at(offset - bytes, bytes);
+    if (!read) return read;
+    s.held.resize(bytes);  // what a file that was cut meanwhile no longer has reads as NULs, and so as damage
+    return piece{offset - bytes, s.held};
+  }
+  if (offset > s.held_offset && offset <= s.held_offset + s.held.size())
+    return piece{s.held_offset, std::string_view(s.held).substr(0, static_cast<std::size_t>(offset - s.held_offset))};
+  for (std::size_t frame = std::min(s.frame_of(offset - 1) + 1, s.sized); frame-- > 0;) {
+    const seekable::frame& entry = s.table.frames[frame];
+    if (entry.offset >= offset || *entry.bytes == 0) continue;
+    s.hold(frame, 0);
+    const std::string_view bytes = std::string_view(s.held).substr(0, static_cast<std::size_t>(offset - entry.offset));
+    if (!bytes.empty()) return piece{entry.offset, bytes};
+  }
+  return piece{};
+}
+
+result<std::string> content::text_at(std::uint64_t offset, std::size_t count_max) {
+  std::string text;
+  while (text.size() < count_max) {
+    const auto next = at(offset + text.size(), count_max - text.size());
+    if (!next) return next.error();
+    if (next->bytes.empty() || next->offset != offset + text.size()) break;
+    text.append(next->bytes.substr(0, count_max - text.size()));
+  }
+  return text;
+}
+
+result<std::string> content::text_before(std::uint64_t offset, std::size_t count_max) {
+  std::string text;
+  for (std::uint64_t from = offset - std::min<std::uint64_t>(offset, count_max); from < offset;) {
+    const auto next = at(from, static_cast<std::size_t>(offset - from));
+    if (!next) return next.error();
+    if (next->bytes.empty() || next->offset != from) text.clear();  // what was had does not adjoin
+    if (next->bytes.empty() || next->offset >= offset) break;
+    text.append(next->bytes.substr(0, static_cast<std::size_t>(offset - next->offset)));
+    from = next->offset + std::min<std::uint64_t>(next->bytes.size(), offset - next->offset);
+  }
+  return text;
+}
+
+result<std::uint64_t> content::bytes() {
+  state& s = *state_;
+  if (!s.compressed) {
+    const auto now = s.file.status();
+    if (!now) return now.error();
+    return now->bytes;
+  }
+  s.size_frames(static_cast<std::uint64_t>(-1));
+  return s.table.frames.empty() ? 0 : s.end_of(s.table.frames.size() - 1);
+}
+
+result<bool> content::each(std::uint64_t offset, std::uint64_t end, const chooser& wanted, const taker& take) {
+  state& s = *state_;
+  if (!s.compressed) {
+    while (offset < end) {
+      const auto next = s.plain_at(offset, static_cast<std::size_t>(std::min<std::uint64_t>(block_bytes_max, end - offset)));
+      if (!next) return next.error();
+      if (next->bytes.empty()) break;
+      offset += next->bytes.size();
+      if (!take(*next)) return false;
+    }
+    return true;
+  }
+  s.size_frames(offset);
+  for (std::size_t i = s.frame_of(offset); i < s.table.frames.size(); ++i) {
+    const seekable::frame& frame = s.table.frames[i];
+    s.place(i);
+    if (frame.bytes) s.size(i, *frame.bytes);
+    if (wanted && frame.known && frame.bytes && !wanted(*frame.known)) continue;
+    std::uint64_t at = frame.offset;
+    bool more = true;
+    const auto outcome = s.decoder->decode(frame, [&](std::string_view part) {
+      const std::uint64_t passed = offset > at ? std::min<std::uint64_t>(offset - at, part.size()) : 0;
+      const piece given{at + passed, part.substr(static_cast<std::size_t>(passed))};
+      at += part.size();
+      more = given.bytes.empty() || take(given);
+      return more;
+    });
+    s.note(i, outcome.damage);
+    if (!more) return false;
+    s.size(i, outcome.bytes);
+  }
+  return true;
+}
+
+}  // namespace annals::source

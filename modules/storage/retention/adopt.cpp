@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Files that others rotated become closed segments of a log. The numbers are the order of a log, and no number is ever used
+// twice: below the live segment's, each may once have been that of a segment that is gone. So files are only taken in with the
+// numbers from the live segment's on, and it moves behind them; and therefore only files that begin neither before the last
+// closed segment nor after the live one.
+module;
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <tuple>
+#include <utility>
+#include <vector>
+module annals.retention;
+import annals.io;
+import annals.json;
+import annals.rotation;
+import annals.segment;
+#include "internal.h"
+#include "words.h"
+
+namespace annals {
+
+namespace {
+
+constexpr unsigned file_mode = 0600;
+constexpr std::string_view zstd_magic = "\x28\xb5\x2f\xfd";
+constexpr std::string_view gzip_magic = "\x1f\x8b";
+
+// A file to be taken in.
+struct candidate {
+  std::string path;
+  bool is_compressed = false;
+  time_point begins;           // its first event, else what its name says, else its modification time
+  std::uint64_t age_rank = 0;  // 2 of "audit.jsonl.2": among files that begin alike, the larger is the older
+  std::optional<time_point> first;
+  std::optional<time_point> last;
+  io::file_status identity;
+};
+
+std::string_view name_of_file(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+bool is_skippable(std::string_view begin) {  // a skippable frame of zstd: 0x184D2A50 to 0x184D2A5F, little-endian
+  return begin.size() == 4 && (static_cast<unsigned char>(begin[0]) & 0xf0) == 0x50 && begin.substr(1) == "\x2a\x4d\x18";
+}
+
+// What logrotate puts into names: a date ("audit.jsonl-20261101", also with hours), or a number ("audit.jsonl.2").
+void read_name(std::string_view name, std::optional<time_point>& date, std::uint64_t& rank) {
+  if (name.ends_with(".zst")) name.remove_suffix(4);
+  const std::size_t begin = name.find_last_not_of("0123456789") + 1;
+  const std::string_view digits = name.substr(begin);
+  if (digits.empty() || digits.size() > 12) return;
+  const char before = begin == 0 ? '\0' : name[begin - 1];
+  if (before == '.') std::from_chars(digits.data(), digits.data() + digits.size(), rank);
+  if (before != '-' || (digits.size() != 8 && digits.size() != 10)) return;
+  const std::string_view hours = digits.size() == 10 ? digits.substr(8) : "00";
+  const auto read = parse_timestamp(std::string(digits.substr(0, 4)) + "-" + std::string(digits.substr(4, 2)) + "-" +
+                                    std::string(digits.substr(6, 2)) + "T" + std::string(hours) + ":00:00Z");
+  if (read) date = read->time;
+}
+
+// Makes a candidate of a file, or says why it is none.
+std::optional<std::string> examine(const std::string& log, const std::string& path, candidate& made) {
+  const auto opened = io::file::open(path, io::open_for::reading);
+  if (!opened) return opened.error().message;
+  const auto status = opened->status();
+  if (!status) return status.error().message;
+  made.path = path;
+  made.identity = *status;
+  const auto live = io::status_at(log);
+  if (live && *live && io::same_file(**live, *status)) return "it is the live segment of the log";
+  if (io::parent_of(path) == io::parent_of(log) && segment::parse_closed_name(name_of_file(path), segment::stem_of(log))) {
+    return "it is a closed segment of the log already";
+  }
+  std::string begin(4, '\0');
+  const auto got = opened->read_at(begin.data(), begin.size(), 0);
+  if (!got) return got.error().message;
+  begin.resize(*got);
+  if (begin.empty()) return "it is empty";
+  const std::string quoted = "'" + path + "'";
+  if (begin.starts_with(gzip_magic)) {
+    const std::string target = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
+    return "it is compressed with gzip; convert it first: zcat " + quoted + " | zstd -o '" + target + ".zst'";
+  }
+  made.is_compressed = begin == zstd_magic || is_skippable(begin);
+  segment_info whole{.state = made.is_compressed ? segment_state::compressed : segment_state::closed, .path = path};
+  std::uint64_t events = 0;
+  std::uint64_t others = 0;
+  maintenance::line_splitter lines([&](std::string_view line) {
+    bool is_event = false;
+    const auto time = maintenance::time_of(line, is_event);
+    ++(is_event ? events : others);
+    if (!time) return;
+    if (!made.first) made.first = time;
+    made.last = time;
+  });
+  const auto take = [&lines](std::string_view part) {
+    lines.add(part);
+    return true;
+  };
+  if (auto failed = maintenance::read_parts(whole, 0, take)) return failed->message;
+  lines.end();
+  if (events <= others) {
+    return "it is no log of JSON lines: " + std::to_string(others) + " of its " + std::to_string(events + others) +
+           " lines are no events";
+  }
+  std::optional<time_point> date;
+  read_name(name_of_file(path), date, made.age_rank);
+  made.begins = made.first ? *made.first : date ? *date : status->modified;
+  return std::nullopt;
+}
+
+// When a segment of the log begins: by its first line, else by the time of the file.
+result<std::optional<time_point>> beginning_of(const segment_info& one) {
+  std::optional<time_point> found;
+  bool is_done = false;
+  maintenance::line_splitter lines([&](std::string_view line) {
+    bool is_event = false;
+    if (is_done) return;
+    found = maintenance::time_of(line, is_event);
+    is_done = found.has_value();
+  });
+  const auto take = [&](std::string_view part) {
+    lines.add(part);
+    return !is_done;
+  };
+  if (auto failed = maintenance::read_parts(one, 0, take)) return std::move(*failed);
+  if (one.state != segment_state::live) lines.end();
+  return found;
+}
+
+result<std::vector<candidate>> examine_all(const std::string& log, std::span<const std::string> files) {
+  std::vector<candidate> found;
+  std::string faults;
+  for (const std::string& path : files) {
+    candidate one;
+    auto fault = examine(log, path, one);
+    const bool is_twice = std::any_of(found.begin(), found.end(),
+                                      [&one](const candidate& other) { return io::same_file(other.identity, one.identity); });
+    if (!fault && is_twice) fault = "it is given twice";
+    if (fault) {
+      faults += "\n'" + path + "': " + *fault;
+    } else {
+      found.push_back(std::move(one));
+    }
+  }
+  if (!faults.empty()) return error{errc::invalid_argument, 0, "cannot adopt into '" + log + "':" + faults};
+  std::sort(found.begin(), found.end(), [](const candidate& a, const candidate& b) {
+    return std::tie(a.begins, b.age_rank, a.path) < std::tie(b.begins, a.age_rank, b.path);
+  });
+  return found;
+}
+
+result<std::vector<adopted_file>> plan_for(const std::string& log, std::span<const candidate> candidates,
+                                           std::uint64_t number) {
+  maintenance::inventory known(log);
+  const auto segments = known.list();
+  if (!segments) return segments.error();
+  std::string faults;
+  for (const segment_info& one : *segments) {
+    const bool is_live = one.state == segment_state::live;
+    if (!is_live && one.number + 1 != number) continue;
+    const auto begins = beginning_of(one);
+    if (!begins) return begins.error();
+    if (!*begins) continue;
+    for (const candidate& each : candidates) {
+      if (is_live ? each.begins <= **begins : each.begins >= **begins) continue;
+      faults += "\n'" + each.path + "': it begins " + words::time(each.begins) +
+                (is_live ? ", later than the live segment (" : ", earlier than segment " + std::to_string(one.number) + " (") +
+                words::time(**begins) + ")";
+    }
+  }
+  if (!faults.empty()) {
+    return error{
+        errc::invalid_argument, 0,
+        "cannot adopt into '" + log + "':" + faults +
+            "\nNumbers are the order of a log, so files can only be put between its last closed segment and the live one. "
+            "Readers read the others where they are (annals cat, query, tail)"};
+  }
+  std::vector<adopted_file> plan;
+  for (const candidate& one : candidates) {
+    plan.push_back({one.path, segment::closed_path(log, number, one.begins, one.is_compressed), number, one.first, one.last});
+    ++number;
+  }
+  return plan;
+}
+
+std::string event_for(const adopted_file& one) {
+  return maintenance::event_line("segment_adopted", name_of_file(one.to),
+                                 "the file " + one.from + " became segment " + std::to_string(one.number),
+                                 {{"segment", one.number}, {"from", one.from}});
+}
+
+}  // namespace
+
+result<std::vector<adopted_file>> plan_adoption(const std::string& path, std::span<const std::string> files) {
+  const auto candidates = examine_all(path, files);
+  if (!candidates) return candidates.error();
+  auto number = segment::live_number(path);
+  const auto log = segment::read_deletion_log(path);
+  if (!number) return number.error();
+  if (!log) return log.error();
+  for (const segment::deleted_segment& one : log->deleted) *number = std::max(*number, one.number + 1);
+  return plan_for(path, *candidates, *number);
+}
+
+result<std::vector<adopted_file>> adopt(const std::string& path, std::span<const std::string> files) {
+  const auto candidates = examine_all(path, files);
+  if (!candidates) return candidates.error();
+  const auto turn = maintenance::turn::take(path, true);
+  if (!turn) return turn.error();
+  std::vector<adopted_file> done;
+  std::optional<error> failed;
+  {
+    rotation::log_lock lock(path, file_mode);
+    auto held = lock.lock();
+    if (!held) return held.error();
+    const auto number = held->live_number();
+    if (!number) return number.error();
+    auto plan = plan_for(path, *candidates, *number);
+    if (!plan) return plan;
+    for (adopted_file& one : *plan) {
+      failed = io::rename_new(one.from, one.to);
+      if (failed) break;
+      done.push_back(std::move(one));
+    }
+    std::vector<std::string> directories = {io::parent_of(path)};
+    for (const adopted_file& one : done) directories.push_back(io::parent_of(one.from));
+    std::sort(directories.begin(), directories.end());
+    directories.erase(std::unique(directories.begin(), directories.end()), directories.end());
+    for (const std::string& directory : directories) {
+      auto unsynced = done.empty() ? std::nullopt : io::sync_directory(directory);
+      if (unsynced && !failed) failed = std::move(unsynced);
+    }
+    if (!failed && !done.empty()) lock.closed(done.back().number);
+  }
+  std::string events;
+  for (const adopted_file& one : done) events += event_for(one);
+  if (!events.empty()) {
+    auto untold = maintenance::append_durably(path, events);
+    if (untold && !failed) failed = std::move(untold);
+  }
+  if (!failed) return done;
+  failed->message += "; " + std::to_string(done.size()) + " of " + std::to_string(candidates->size()) + " files were adopted";
+  return std::move(*failed);
+}
+
+result<std::optional<segment_info>> rotate_log(const std::string& path) {
+  const auto closed = rotation::rotate(path);
+  if (!closed) return closed.error();
+  if (!*closed) return std::optional<segment_info>();
+  segment_info made{.number = (*closed)->number, .state = segment_state::closed, .path = (*closed)->path};
+  made.bytes_on_disk = (*closed)->bytes;
+  made.bytes = (*closed)->bytes;
+  return std::optional(std::move(made));
+}
+
+}  // namespace annals

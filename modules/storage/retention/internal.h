@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the implementations of annals.retention share. Included by them behind the module's declaration and the imports of
+// annals.io and annals.segment, so it includes nothing itself.
+#pragma once
+
+namespace annals::maintenance {
+
+// --- events of our own (events.cpp) --------------------------------------------------------------------------------------
+
+// A line of the log that tells of an action of ours: container "annals"; who did it (`by`, `program`, `pid`) is added.
+std::string event_line(std::string_view action, std::string_view dest, std::string_view detail, std::vector<field> fields);
+
+// Appends lines to the live segment, and returns once they are durable. After an error of code sync_failed they are in the
+// file, and nothing will ever tell whether they are on the disk.
+std::optional<error> append_durably(const std::string& path, const std::string& lines);
+
+// --- whose turn it is (events.cpp) ------------------------------------------------------------------------------------------
+
+// Whoever deletes, holds or adopts takes turns, by a flock(2) of the file of deletion records; writers are not held up by it.
+class turn {
+ public:
+  // Waits for others up to ten seconds, or not at all: errc::io with EWOULDBLOCK.
+  static result<turn> take(const std::string& path, bool wait);
+
+ private:
+  explicit inline turn(io::lock_file file) noexcept : file_(std::move(file)) {}
+  io::lock_file file_;
+};
+
+bool is_busy(const error& cause);
+
+// --- what is in a segment (measure.cpp) -----------------------------------------------------------------------------------
+
+struct measured {
+  std::uint64_t lines = 0;
+  std::uint64_t bytes = 0;
+  std::optional<time_point> first;
+  std::optional<time_point> last;
+  bool has_undated = false;  // an event without a readable time
+  std::optional<std::string> damage;
+};
+
+// The `ts` of an event, if the line is one; `is_event` says that.
+std::optional<time_point> time_of(std::string_view line, bool& is_event);
+
+// From the facts of a compressed segment, else by reading all of it. Errors: io; system_code is ENOENT where it has gone.
+result<measured> measure(const segment_info& segment);
+
+// The time in the last line of a plain file, if it has a readable one.
+result<std::optional<time_point>> last_line_time(const std::string& path);
+
+// Hands out the lines of a segment from an offset in them on, in parts, cut anywhere; stops where `take` returns false.
+std::optional<error> read_parts(const segment_info& segment, std::uint64_t offset,
+                                const std::function<bool(std::string_view part)>& take);
+
+// Puts parts together to lines, each without its newline, and the last without one if there is one. Lines over
+// limits::line_bytes_max come cut to that.
+class line_splitter {
+ public:
+  explicit inline line_splitter(std::function<void(std::string_view line)> take) : take_(std::move(take)) {}
+  void add(std::string_view part);
+  void end();
+
+ private:
+  void end_line();
+  std::function<void(std::string_view line)> take_;
+  std::string pending_;
+  bool has_pending_ = false;
+};
+
+// --- which segments there are (inventory.cpp) -------------------------------------------------------------------------------
+
+bool holds(const hold& one, const segment_info& segment);
+
+// The segments of one log, with a memory for what was read in closed ones, which never change.
+class inventory {
+ public:
+  // Reading ends with an error (ECANCELED) once `stop`, where there is one, is true.
+  explicit inline inventory(std::string path, const std::atomic<bool>* stop = nullptr) : path_(std::move(path)), stop_(stop) {}
+
+  inline const std::string& path() const noexcept { return path_; }
+
+  // Names, sizes, forms, as they are at one moment; neither counts nor times.
+  result<std::vector<segment_info>> list();
+
+  // Fills in counts and times. Errors: io; ENOENT: it has gone, or has another form.
+  std::optional<error> measure(segment_info& segment);
+
+  // Fills in as much of the times as the policy and the holds ask for, and who holds what.
+  std::optional<error> prepare(std::vector<segment_info>& segments, const retention_policy& policy, time_point now,
+                               const std::vector<hold>& holds);
+
+ private:
+  struct known {
+    segment_state state;
+    std::uint64_t bytes_on_disk;
+    measured content;
+  };
+  result<std::vector<segment_info>> list_once(bool& is_consistent);
+  std::string path_;
+  const std::atomic<bool>* stop_;
+  std::map<std::uint64_t, known> known_;
+};
+
+result<disk_space> space_of(const std::string& path);
+
+// The names of a closed segment's files: plain, compressed, and what an archiver that died may have left.
+std::vector<std::string> files_of(const segment_info& segment);
+
+// --- deleting (prune.cpp) ----------------------------------------------------------------------------------------------------
+
+// As annals::prune, with an inventory of the caller's; where it is another's turn, waits or does nothing (is_busy).
+result<prune_outcome> prune(inventory& known, const retention_policy& policy, bool wait);
+
+}  // namespace annals::maintenance

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which segments a log has, and what is known of them.
+module;
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+module annals.retention;
+import annals.io;
+import annals.segment;
+#include "internal.h"
+
+namespace annals {
+
+namespace maintenance {
+
+namespace {
+
+constexpr int looks_max = 20;
+constexpr std::string_view temporary_suffix = ".tmp";
+constexpr std::string_view compressed_suffix = ".zst";
+
+bool has_gone(const error& cause) {
+  return cause.system_code == ENOENT;
+}
+
+// A file of a closed segment goes into the list: the lines as they were written win over the compressed ones, which may be
+// about to take their place.
+void add_file(std::map<std::uint64_t, segment_info>& found, const segment::closed_segment& file, std::uint64_t bytes) {
+  segment_info& one = found[file.number];
+  const bool is_second = one.number != 0;
+  one.is_compressing = one.is_compressing || is_second;
+  one.bytes_on_disk += bytes;
+  one.number = file.number;
+  if (is_second && file.compressed) return;
+  one.state = file.compressed ? segment_state::compressed : segment_state::closed;
+  one.path = file.path;
+}
+
+}  // namespace
+
+// A listing while files are renamed may miss one. It is consistent if the segments are the same before and after, and none of
+// them vanished in between.
+result<std::vector<segment_info>> inventory::list_once(bool& is_consistent) {
+  const std::size_t slash = path_.rfind('/') + 1;
+  const std::string prefix = path_.substr(0, slash);
+  const std::string stem = segment::stem_of(path_);
+  const auto names = io::list_directory(prefix.empty() ? "." : prefix);
+  if (!names) return names.error();
+  std::map<std::uint64_t, segment_info> found;
+  std::vector<std::uint64_t> temporary;
+  for (const std::string& name : *names) {
+    std::string_view closed_name = name;
+    const bool is_temporary = closed_name.ends_with(temporary_suffix);
+    if (is_temporary) closed_name.remove_suffix(temporary_suffix.size());
+    auto file = segment::parse_closed_name(closed_name, stem);
+    if (!file) continue;
+    if (is_temporary) {
+      temporary.push_back(file->number);
+      continue;
+    }
+    file->path = prefix + name;
+    const auto status = io::status_at(file->path);
+    if (!status) return status.error();
+    if (!*status) {
+      is_consistent = false;
+      continue;
+    }
+    if ((*status)->kind == io::file_kind::regular) add_file(found, *file, (*status)->bytes);
+  }
+  for (const std::uint64_t number : temporary) {
+    if (const auto one = found.find(number); one != found.end()) one->second.is_compressing = true;
+  }
+  const auto live = io::status_at(path_);
+  if (!live) return live.error();
+  const auto number = segment::live_number(path_);
+  if (!number) return number.error();
+  if (*number != (found.empty() ? 1 : found.rbegin()->first + 1)) is_consistent = false;
+  std::vector<segment_info> segments;
+  for (auto& [ignored, one] : found) segments.push_back(std::move(one));
+  if (*live && (*live)->kind == io::file_kind::regular) {
+    segments.push_back({.number = *number, .state = segment_state::live, .path = path_, .bytes_on_disk = (*live)->bytes});
+  }
+  return segments;
+}
+
+result<std::vector<segment_info>> inventory::list() {
+  for (int looks = 1;; ++looks) {
+    bool is_consistent = true;
+    auto segments = list_once(is_consistent);
+    if (!segments || is_consistent || looks == looks_max) return segments;
+  }
+}
+
+std::optional<error> inventory::measure(segment_info& segment) {
+  if (stop_ != nullptr && stop_->load()) return error{errc::io, ECANCELED, "stopped reading the segments of '" + path_ + "'"};
+  const auto found = known_.find(segment.number);
+  const bool is_known = found != known_.end() && segment.state != segment_state::live && found->second.state == segment.state &&
+                        found->second.bytes_on_disk == segment.bytes_on_disk;
+  measured content;
+  if (is_known) {
+    content = found->second.content;
+  } else {
+    auto read = maintenance::measure(segment);
+    if (!read) return std::move(read.error());
+    content = std::move(*read);
+    if (segment.state != segment_state::live) known_[segment.number] = {segment.state, segment.bytes_on_disk, content};
+  }
+  segment.events = content.lines;
+  segment.bytes = content.bytes;
+  segment.first = content.first;
+  segment.last = content.last;
+  segment.damage = content.damage;
+  if (!content.has_undated && !content.damage) return std::nullopt;
+  const auto status = io::status_at(segment.path);
+  if (!status) return status.error();
+  segment.is_last_guessed = true;
+  if (*status) segment.last = std::max(segment.last, std::optional((*status)->modified));
+  return std::nullopt;
+}
+
+std::optional<error> inventory::prepare(std::vector<segment_info>& segments, const retention_policy& policy, time_point now,
+                                        const std::vector<hold>& holds) {
+  const bool has_timed = std::any_of(holds.begin(), holds.end(), [](const hold& one) { return one.from || one.to; });
+  const bool all_held = std::any_of(holds.begin(), holds.end(), [](const hold& one) { return !one.from && !one.to; });
+  for (segment_info& one : segments) {
+    if (one.state == segment_state::live) continue;
+    bool is_needed = has_timed && !all_held;
+    if (policy.keep_for && one.state == segment_state::closed && !is_needed) {
+      // Its newest event is not older than the last one: where that is young, nothing more has to be known.
+      const auto last = last_line_time(one.path);
+      if (!last && !has_gone(last.error())) return last.error();
+      if (last && *last && (**last >= now || now - **last <= *policy.keep_for)) {
+        one.last = *last;
+      } else {
+        is_needed = true;
+      }
+    } else if (policy.keep_for) {
+      is_needed = true;
+    }
+    if (is_needed) {
+      if (auto failed = measure(one); failed && !has_gone(*failed)) return failed;
+    }
+    for (const hold& each : holds) {
+      if (maintenance::holds(each, one)) one.held_by.push_back(each.name);
+    }
+  }
+  std::erase_if(known_, [&segments](const auto& entry) {
+    return std::none_of(segments.begin(), segments.end(), [&entry](const segment_info& s) { return s.number == entry.first; });
+  });
+  return std::nullopt;
+}
+
+result<disk_space> space_of(const std::string& path) {
+  const auto space = io::space_at(io::parent_of(path));
+  if (!space) return space.error();
+  return disk_space{space->total - space->free + space->available, space->available};
+}
+
+std::vector<std::string> files_of(const segment_info& segment) {
+  std::string plain = segment.path;
+  if (plain.ends_with(compressed_suffix)) plain.resize(plain.size() - compressed_suffix.size());
+  const std::string compressed = plain + std::string(compressed_suffix);
+  return {compressed + std::string(temporary_suffix), compressed, plain};
+}
+
+}  // namespace maintenance
+
+result<std::vector<segment_info>> list_segments(const std::string& path) {
+  constexpr int looks_max = 20;
+  const auto holds = list_holds(path);
+  if (!holds) return holds.error();
+  maintenance::inventory known(path);
+  for (int looks = 1;; ++looks) {
+    auto segments = known.list();
+    if (!segments) return segments;
+    std::optional<error> failed;
+    for (segment_info& one : *segments) {
+      failed = known.measure(one);
+      if (failed) break;
+      for (const hold& each : *holds) {
+        const bool is_held = one.state != segment_state::live && maintenance::holds(each, one);
+        if (is_held) one.held_by.push_back(each.name);
+      }
+    }
+    if (!failed) return segments;
+    if (failed->system_code != ENOENT || looks == looks_max) return std::move(*failed);
+  }
+}
+
+}  // namespace annals

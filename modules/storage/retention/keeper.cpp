@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+module annals.retention;
+import annals.io;
+import annals.segment;
+#include "internal.h"
+#include "words.h"
+
+namespace annals {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+constexpr std::chrono::seconds look_interval{1};
+constexpr std::chrono::seconds prune_interval{60};
+constexpr std::chrono::seconds prune_interval_under_pressure{10};
+constexpr std::chrono::seconds reminder_interval{60};
+
+// The thread that deletes. What it has to say waits until it is asked.
+class worker {
+ public:
+  worker(std::string path, const retention_policy& policy)
+      : policy_(policy), known_(std::move(path), &is_stopped_), process_(io::calls().process()) {
+    thread_ = io::start_thread([this] { run(); });
+  }
+  ~worker() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_stopped_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  worker(const worker&) = delete;
+  worker& operator=(const worker&) = delete;
+
+  bool is_of(std::int32_t process) const noexcept { return process_ == process; }
+
+  void ask() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_wanted_ = true;
+    }
+    changed_.notify_all();
+  }
+
+  bool has_news() const noexcept { return has_news_.load(std::memory_order_relaxed); }
+  std::vector<error> news() {
+    const std::lock_guard lock(mutex_);
+    has_news_ = false;
+    return std::exchange(news_, {});
+  }
+
+  worker* next_left_behind = nullptr;
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return is_wanted_ || is_stopped_; });
+      if (is_stopped_) return;
+      is_wanted_ = false;
+      lock.unlock();
+      auto told = prune_once();
+      lock.lock();
+      if (!told) continue;
+      news_.push_back(std::move(*told));
+      has_news_ = true;
+    }
+  }
+
+  std::optional<error> prune_once() noexcept try {
+    auto outcome = maintenance::prune(known_, policy_, false);
+    if (outcome) {
+      last_failure_.clear();
+      if (outcome->deleted.empty()) return std::nullopt;
+      return told(outcome->deleted);
+    }
+    error& failed = outcome.error();
+    if (maintenance::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
+    last_failure_ = failed.message;
+    return std::move(failed);
+  } catch (const std::exception&) {  // no memory: the next time
+    return std::nullopt;
+  }
+
+  error told(const std::vector<planned_deletion>& deleted) const {
+    std::uint64_t events = 0;
+    for (const planned_deletion& one : deleted) events += one.segment.events.value_or(0);
+    const bool is_one = deleted.size() == 1;
+    return {errc::segment_deleted, 0,
+            (is_one ? "segment " + std::to_string(deleted.front().segment.number)
+                    : std::to_string(deleted.size()) + " segments from " + std::to_string(deleted.front().segment.number) +
+                          " to " + std::to_string(deleted.back().segment.number)) +
+                " of '" + known_.path() + "' with " + std::to_string(events) + " events " + (is_one ? "was" : "were") +
+                " deleted, as the policy says: " + deleted.front().why};
+  }
+
+  const retention_policy policy_;
+  std::atomic<bool> is_stopped_ = false;
+  maintenance::inventory known_;
+  std::string last_failure_;
+  std::int32_t process_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_wanted_ = false;
+  std::vector<error> news_;
+  std::atomic<bool> has_news_ = false;
+  std::thread thread_;
+};
+
+// In a child of fork(2) there is no such thread, and its mutex may be locked for ever: nothing can be done with the object but
+// to leave it where it is.
+std::atomic<worker*> left_behind = nullptr;
+
+void leave_behind(std::unique_ptr<worker> one) noexcept {
+  worker* const left = one.release();
+  left->next_left_behind = left_behind.load();
+  while (!left_behind.compare_exchange_weak(left->next_left_behind, left)) continue;
+}
+
+std::string_view name_of(pressure_stage stage) noexcept {
+  switch (stage) {
+    case pressure_stage::none: return "none";
+    case pressure_stage::warn: return "warn";
+    case pressure_stage::archive: return "archive";
+    case pressure_stage::prune: return "prune";
+    case pressure_stage::refuse: return "refuse";
+  }
+  return "none";
+}
+
+}  // namespace
+
+struct keeper::state {
+  std::string path;
+  retention_policy policy;
+  pressure_thresholds thresholds;
+  std::function<void(const error&)> notice;
+  pressure_stage stage = pressure_stage::none;
+  disk_space space;
+  std::uint64_t written = 0;  // since the disk was looked at
+  nanoseconds next_look{0};   // of the uptime, as the others
+  nanoseconds next_prune{0};
+  nanoseconds next_reminder{0};
+  std::string last_failure;
+  std::unique_ptr<worker> deleting;
+
+  const std::optional<space_amount>& threshold() const noexcept {
+    switch (stage) {
+      case pressure_stage::refuse: return thresholds.refuse;
+      case pressure_stage::prune: return thresholds.prune;
+      case pressure_stage::archive: return thresholds.archive;
+      default: return thresholds.warn;
+    }
+  }
+
+  error told() const {
+    const std::string free = words::bytes(space.free_bytes) + " of " + words::bytes(space.total_bytes) + " are free";
+    if (stage == pressure_stage::none) {
+      return {errc::disk_space, 0, "the file system of '" + path + "' has room again: " + free};
+    }
+    std::string text = "the file system of '" + path + "' is nearly full: " + free + ", less than " + to_string(*threshold()) +
+                       " (stage \"" + std::string(name_of(stage)) + "\")";
+    if (stage == pressure_stage::refuse)
+      text += "; events are refused until there is room: make some, or let the policy keep less";
+    return {errc::disk_space, 0, std::move(text)};
+  }
+
+  // Considers deletions, on the other thread.
+  void ask(nanoseconds now) try {
+    if (policy.is_empty()) return;
+    next_prune = now + (stage >= pressure_stage::prune ? std::chrono::seconds(prune_interval_under_pressure) : prune_interval);
+    if (deleting && !deleting->is_of(io::calls().process())) leave_behind(std::move(deleting));
+    if (!deleting) deleting = std::make_unique<worker>(path, policy);
+    deleting->ask();
+  } catch (const std::exception& failed) {  // no thread to be had
+    notice({errc::io, 0, "cannot start the thread that deletes segments of '" + path + "': " + failed.what()});
+  }
+
+  void look(nanoseconds now) {
+    next_look = now + look_interval;
+    written = 0;
+    const auto found = maintenance::space_of(path);
+    if (!found) {
+      if (found.error().message != last_failure) notice(found.error());
+      last_failure = found.error().message;
+      return;
+    }
+    last_failure.clear();
+    space = *found;
+    const pressure_stage before = std::exchange(stage, next_stage(stage, thresholds, space));
+    const bool is_worse = stage > before;
+    if (stage != before || (stage >= pressure_stage::archive && now >= next_reminder)) {
+      next_reminder = now + reminder_interval;
+      if (is_worse || stage == before || stage == pressure_stage::none) notice(told());
+    }
+    if (is_worse && stage >= pressure_stage::prune) next_prune = now;
+  }
+
+  void tell_news() {
+    if (!deleting || !deleting->has_news() || !deleting->is_of(io::calls().process())) return;
+    for (const error& one : deleting->news()) notice(one);
+  }
+};
+
+keeper::keeper(std::string path, const retention_policy& policy, const pressure_thresholds& thresholds,
+               std::function<void(const error&)> notice)
+    : state_(std::make_unique<state>()) {
+  state_->path = std::move(path);
+  state_->policy = policy;
+  state_->thresholds = thresholds;
+  state_->notice = std::move(notice);
+}
+
+keeper::~keeper() {
+  if (state_->deleting && !state_->deleting->is_of(io::calls().process())) leave_behind(std::move(state_->deleting));
+}
+
+std::optional<error> keeper::on_write(std::size_t bytes) {
+  state& s = *state_;
+  if (s.policy.is_empty() && s.thresholds.is_empty()) return std::nullopt;
+  const nanoseconds now = io::calls().uptime();
+  if (!s.thresholds.is_empty()) {
+    const std::uint64_t refused = s.thresholds.refuse ? s.thresholds.refuse->of(s.space.total_bytes) : 0;
+    const bool is_near =
+        s.thresholds.refuse && s.stage != pressure_stage::refuse && s.space.free_bytes < refused + s.written + bytes;
+    if (now >= s.next_look || is_near) s.look(now);
+    if (s.stage == pressure_stage::refuse) {
+      if (now >= s.next_prune) s.ask(now);
+      s.tell_news();
+      return s.told();
+    }
+    s.written += bytes;
+  }
+  if (now >= s.next_prune) s.ask(now);
+  s.tell_news();
+  return std::nullopt;
+}
+
+void keeper::after_rotation() {
+  const nanoseconds now = io::calls().uptime();
+  if (!state_->thresholds.is_empty()) state_->look(now);
+  state_->ask(now);
+  state_->tell_news();
+}
+
+pressure_stage keeper::stage() const noexcept {
+  return state_->stage;
+}
+
+}  // namespace annals

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.retention: what operators and hosts do to a log beside writing and reading it: list its segments, delete what a
+// policy says, hold segments against deletion, take in files that others rotated. docs/retention.md is the operator's page.
+//
+// A log is named by its live segment. All functions may be called from any thread and by several processes at a time: those
+// that change something take the log's lock. None throws; errors say what was attempted, on which file, and what to do.
+module;
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.retention;
+import annals.event;
+import annals.options;
+#pragma GCC visibility push(default)
+
+export namespace annals {
+
+// --- the segments of a log ----------------------------------------------------------------------------------------------
+
+enum class segment_state : std::uint8_t {
+  live,        // being appended to
+  closed,      // lines as they were written
+  compressed,  // .zst
+};
+
+struct segment_info {
+  std::uint64_t number = 0;
+  segment_state state = segment_state::closed;
+  std::string path = {};
+  std::uint64_t bytes_on_disk = 0;           // the sizes of its files: two, while it is being compressed
+  std::optional<std::uint64_t> events = {};  // lines; nothing where that was not counted
+  std::optional<std::uint64_t> bytes = {};   // of its lines; nothing where that is not known
+  std::optional<time_point> first = {};  // the times of its oldest and newest event; nothing where no line has a readable one,
+  std::optional<time_point> last = {};   // or where that was not looked for
+  bool is_last_guessed = false;          // some line has no readable time: `last` is the file's modification time, if later
+  bool is_compressing = false;           // another form of it is being made, or was and was not finished
+  std::optional<std::string> damage = {};  // what is wrong with it, as far as was looked
+  std::vector<std::string> held_by = {};   // the names of the holds that keep it
+  bool operator==(const segment_info&) const = default;
+};
+
+// The segments of the log, closed ones in the order of their numbers, then the live one where it exists. Events and times of a
+// compressed segment come from its facts (docs/archive-format.md), so that is quick; what has none is read: a plain segment at
+// about 1 GB/s, a foreign .zst as fast as it is decoded. Memory stays bounded. Errors: io, invalid_json (the file of holds).
+result<std::vector<segment_info>> list_segments(const std::string& path);
+
+// Closes the live segment now, and begins another; its writers go on in that. Nothing where there is none, or an empty one.
+result<std::optional<segment_info>> rotate_log(const std::string& path);
+
+// --- retention: the policy, and what follows from it ---------------------------------------------------------------------
+
+// An amount of space on a file system: bytes, or a share of it.
+struct space_amount {
+  std::uint64_t bytes = 0;
+  std::uint32_t percent_hundredths = 0;  // not 0: the amount is this many hundredths of a percent, and `bytes` says nothing
+  std::uint64_t of(std::uint64_t total_bytes) const noexcept;
+  bool operator==(const space_amount&) const = default;
+};
+
+// "5GiB", "1048576", "10%", "0.25%" (up to two decimals, up to 100 %); nothing for other text.
+std::optional<space_amount> parse_space(std::string_view text) noexcept;
+std::string to_string(const space_amount& amount);
+
+// How much of a log is kept. Each limit that is given holds for itself: a segment that one of them wants gone goes, whatever
+// the others say. Without any, everything is kept. What no limit asks for is never deleted, nor is a held segment, nor the
+// closed segment with the highest number (the numbers go on from it).
+struct retention_policy {
+  // Segments whose newest event is older go. 365 days and 7 years are durations, not dates.
+  std::optional<std::chrono::microseconds> keep_for = {};
+  // The oldest go until all files of the log, the live one included, take no more on disk than this.
+  std::optional<std::uint64_t> keep_bytes = {};
+  // The oldest go until there are no more closed segments than this.
+  std::optional<std::uint64_t> keep_segments = {};
+  // The oldest go until this much of the file system is free for ordinary users.
+  std::optional<space_amount> keep_free = {};
+  bool is_empty() const noexcept { return !keep_for && !keep_bytes && !keep_segments && !keep_free; }
+  bool operator==(const retention_policy&) const = default;
+};
+
+// Takes keep_for, keep_bytes, keep_segments and keep_free from the options of a sink; problems stay with the reader.
+retention_policy read_retention(option_reader& reader);
+
+// The room on a file system as df(1) counts it: what ordinary users have, and have left.
+struct disk_space {
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_bytes = 0;
+  bool operator==(const disk_space&) const = default;
+};
+
+enum class retention_limit : std::uint8_t { age, bytes, segments, free_space };
+std::string_view name_of(retention_limit limit) noexcept;  // "age", "bytes", "segments", "free_space"
+
+struct planned_deletion {
+  segment_info segment;
+  std::vector<retention_limit> reasons;  // one at least
+  std::string why;                       // the same in words: "its newest event is older than 30d; ..."
+};
+
+struct unmet_limit {
+  retention_limit limit = retention_limit::age;
+  std::string why;  // "keep_bytes 10GB: 12.1 GB stay, since 3 segments are held (case-17) and 42 is the last"
+};
+
+// What is to be deleted, in this order, and which limits cannot be met.
+struct prune_plan {
+  std::vector<planned_deletion> deletions;
+  std::vector<unmet_limit> unmet;
+};
+
+// The plan for segments as list_segments gives them. A pure function: the same plan for the same arguments. `segments` is
+// sorted by number. First, what is too old; then, while another limit is exceeded, the oldest of the rest.
+prune_plan plan_deletions(std::span<const segment_info> segments, const retention_policy& policy, time_point now,
+                          const disk_space& space);
+
+// The plan for the log as it is now: nothing is changed. Looks only at what the policy needs: without keep_for, at no segment's
+// content.
+result<prune_plan> plan_prune(const std::string& path, const retention_policy& policy);
+
+struct prune_outcome {
+  std::vector<planned_deletion> deleted;
+  std::vector<unmet_limit> unmet;
+  std::vector<std::string> skipped;  // what was planned and not done, and why: a segment that is being compressed, say
+  std::uint64_t finished = 0;        // segments that an earlier run recorded as deleted, and did not remove
+};
+
+// Deletes what the policy says. For each segment an event is appended to the log (container "annals", action
+// "segment_deleted"), and made durable before anything is removed; a record goes to `<path>.deleted`. Killed at any moment, the
+// next call goes on where it was: one event and one record for each deleted segment. Errors: io, sync_failed, invalid_json (the
+// holds cannot be read: nothing is deleted then).
+result<prune_outcome> prune(const std::string& path, const retention_policy& policy);
+
+// --- keeping a log within its limits while it is written -------------------------------------------------------------------
+
+// How little may be free on the file system before something happens; each may be absent. In this order, from more to less.
+struct pressure_thresholds {
+  std::optional<space_amount> warn = {};     // a notice
+  std::optional<space_amount> archive = {};  // a notice, again every minute: the host's archiver compresses what there is
+  std::optional<space_amount> prune = {};    // what the policy wants gone goes now, and every 10 s, not at the next occasion
+  std::optional<space_amount> refuse = {};   // events are refused (errc::disk_space), so that none is torn by a full disk
+  bool is_empty() const noexcept { return !warn && !archive && !prune && !refuse; }
+  bool operator==(const pressure_thresholds&) const = default;
+};
+
+// Takes `pressure`, an object with the four, from the options of a sink; problems stay with the reader.
+pressure_thresholds read_pressure(option_reader& reader);
+
+enum class pressure_stage : std::uint8_t { none, warn, archive, prune, refuse };
+
+// The stage that follows from the present one and the space there is. One is entered when less than its threshold is free, and
+// left when a tenth more than its threshold is free.
+pressure_stage next_stage(pressure_stage present, const pressure_thresholds& thresholds, const disk_space& space) noexcept;
+
+// What a sink that writes a log asks to keep it within its limits: looks at the disk, and deletes what the policy says, on a
+// thread of its own that begins with the first deletion to be considered. For one thread at a time. A child of fork(2) may go
+// on with its copy: it begins anew. Nothing of it is left when it is destroyed; that waits for the step of a deletion under
+// way.
+class keeper {
+ public:
+  // `notice` hears of what happens (errc::disk_space, errc::segment_deleted, and what went wrong), within the calls.
+  keeper(std::string path, const retention_policy& policy, const pressure_thresholds& thresholds,
+         std::function<void(const error&)> notice);
+  ~keeper();
+  keeper(const keeper&) = delete;
+  keeper& operator=(const keeper&) = delete;
+
+  // Before `bytes` are written: an error (errc::disk_space) where they have to be refused. Looks at the disk at most once a
+  // second, or when these bytes could bring it below `refuse`; considers deletions at most once a minute. Waits for nothing.
+  std::optional<error> on_write(std::size_t bytes);
+
+  // A segment was closed: considers deletions, and looks at the disk.
+  void after_rotation();
+
+  pressure_stage stage() const noexcept;
+
+ private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+// --- holds ----------------------------------------------------------------------------------------------------------------
+
+// While it is there, the segments it names are deleted by nothing here. Without times it holds every segment, those to come
+// included; with times those whose recorded range overlaps [from, to], and those whose range is not known.
+struct hold {
+  std::string name = {};                // 1 to 128 bytes of UTF-8 without control characters; once in a log
+  std::optional<time_point> from = {};  // nothing: from the beginning
+  std::optional<time_point> to = {};    // nothing: to all time
+  std::optional<time_point> added = {};
+  std::string by = {};  // who added it: "alice (1000)"
+  bool operator==(const hold&) const = default;
+};
+
+// The holds of a log, in the order they were added; none where it has none. Errors: io; invalid_json where `<path>.holds` is
+// damaged, and then nothing of that log may be deleted.
+result<std::vector<hold>> list_holds(const std::string& path);
+
+// Adds a hold, which is in force and durable when this returns, and logs it (action "hold_added"). `added` and `by` are filled
+// in. Errors: invalid_argument (its name is none, or taken; its times are in the wrong order), io, invalid_json.
+result<hold> add_hold(const std::string& path, const hold& wanted);
+
+// Removes the hold of that name and returns it; logged (action "hold_removed"). Errors: invalid_argument (there is none), io,
+// invalid_json.
+result<hold> remove_hold(const std::string& path, std::string_view name);
+
+// --- rotation on demand ----------------------------------------------------------------------------------------------------
+
+// For a host that rotates when it gets a signal, which must not do that in the handler: the handler asks, and the host serves
+// wherever it gets around to it.
+class rotation_request {
+ public:
+  inline void ask() noexcept { asked_.store(true, std::memory_order_relaxed); }  // any thread, any signal handler
+  inline bool is_asked() const noexcept { return asked_.load(std::memory_order_relaxed); }
+
+  // rotate_log(path), if somebody asked since the last call that succeeded. Any thread.
+  result<std::optional<segment_info>> serve(const std::string& path);
+
+ private:
+  std::atomic<bool> asked_ = false;
+  static_assert(std::atomic<bool>::is_always_lock_free);
+};
+
+// --- files that others rotated -----------------------------------------------------------------------------------------------
+
+struct adopted_file {
+  std::string from;
+  std::string to;  // the path of a closed segment
+  std::uint64_t number = 0;
+  std::optional<time_point> first;  // the times its lines say
+  std::optional<time_point> last;
+};
+
+// What adopting would do: the files in the order of their times, oldest first, with the numbers they get. Numbers are the order
+// of a log, and none is used twice, so files can only be put between the last closed segment and the live one: each has to
+// begin no earlier than the one and no later than the other, where they exist; and what says when it begins is its first event,
+// else its name (logrotate's dates), else the file's time. Errors, with every file that cannot be taken and why:
+// invalid_argument, io.
+result<std::vector<adopted_file>> plan_adoption(const std::string& path, std::span<const std::string> files);
+
+// Does it. Files are renamed and never overwritten. Killed half-way, it can be called again with the files that are left.
+result<std::vector<adopted_file>> adopt(const std::string& path, std::span<const std::string> files);
+
+}  // namespace annals
+#pragma GCC visibility pop

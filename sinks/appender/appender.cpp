@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+module annals.sinks.appender;
+
+namespace annals {
+
+namespace {
+
+// A tail without its newline may belong to a writer that is in the middle of its write(2). That takes microseconds; a dead
+// writer's tail stays as it is.
+constexpr int torn_tail_looks = 10;
+constexpr std::chrono::milliseconds torn_tail_pause{4};
+
+bool ends_a_line(const io::file& file, std::uint64_t bytes) {
+  if (bytes == 0) return true;
+  char last = '\n';
+  or_throw(file.read_at(&last, 1, bytes - 1));
+  return last == '\n';
+}
+
+}  // namespace
+
+appender::appender(std::string path, unsigned mode, std::function<void(const error&)> notice)
+    : path_(std::move(path)), mode_(mode), notice_(std::move(notice)) {}
+
+void appender::fail_append(int failed, std::size_t appended) {
+  torn_ = appended != 0;
+  if (failed != io::file::interleaved) throw sink_error(io::system_error("append to", path_, failed));
+  throw sink_error({errc::io, 0,
+                    "cannot append to '" + path_ +
+                        "': the system took the line in parts (is the disk full?), and another process "
+                        "wrote between them"});
+}
+
+void appender::look(time_point now) {
+  if (!file_.is_open() || !is_in_place(now)) open(now);
+}
+
+void appender::open(time_point now) {
+  io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_, &unsynced_directories_));
+  const io::file_status identity = or_throw(opened.status());
+  directory_changed();  // we cannot tell whether we created it; nothing fails behind this
+  if (!io::same_file(identity, identity_)) suspect_.reset();
+  file_ = std::move(opened);
+  identity_ = identity;
+  looked_ = now;
+  lines_since_look_ = 0;
+  unsynced_ = false;
+  torn_ = true;  // unknown: look before the first line
+}
+
+// Is the file that we hold still the one at the path? If not, it is let go.
+bool appender::is_in_place(time_point now) {
+  looked_ = now;
+  const auto at_path = io::status_at(path_);
+  const auto held = file_.status();
+  if (!at_path || !held) {  // we cannot tell; what we hold is a file all the same
+    notice_(!at_path ? at_path.error() : held.error());
+    return true;
+  }
+  const std::uint64_t lines = std::exchange(lines_since_look_, 0);
+  if (*at_path && io::same_file(**at_path, identity_)) return true;
+  const bool removed = held->links == 0;
+  const std::string events = lines == 1 ? "the last event" : "the last " + std::to_string(lines) + " events";
+  const std::string what = removed ? "was removed by somebody else; " + events + " written to it may be lost with it"
+                                   : "was renamed or replaced by somebody else; " + events + " may be in the old file";
+  const error cause = {errc::replaced, 0,
+                       "'" + path_ + "' " + what + "; logging goes on in the file at that path, made anew if missing"};
+  retire(removed ? &cause : nullptr);
+  notice_(cause);
+  return false;
+}
+
+// So that nothing is glued to it.
+void appender::end_torn_tail() {
+  std::uint64_t bytes = or_throw(file_.status()).bytes;
+  for (int looks = 0; !ends_a_line(file_, bytes); ++looks) {
+    if (looks == torn_tail_looks) {
+      std::size_t appended = 0;
+      const int failed = file_.append("\n", appended);
+      if (failed != 0) throw sink_error(io::system_error("end the incomplete last line of", path_, failed));
+      unsynced_ = true;
+      notice_({errc::torn_tail, 0,
+               "the last line of '" + path_ + "', up to offset " + std::to_string(bytes) +
+                   ", was incomplete: a writer died or failed in the middle of it. It was ended there; what it holds is kept"});
+      break;
+    }
+    std::this_thread::sleep_for(torn_tail_pause);
+    if (or_throw(file_.status()).bytes != bytes) break;  // its writer lives, and will be done before our write begins
+  }
+  torn_ = false;
+}
+
+// Lets go of the file. What it holds was acknowledged, so a later sync() speaks for it too: sync it while we can.
+void appender::retire(const error* removed) {
+  if (unsynced_ && !lost_durability_) {
+    lost_durability_ = removed != nullptr ? std::optional<error>(*removed) : suspect_ ? suspect_ : file_.sync_data();
+  }
+  if (removed != nullptr) suspect_.reset();  // that file cannot come back; one with its inode number can
+  file_.close();
+  unsynced_ = false;
+}
+
+void appender::close_as_planned() {
+  if (unsynced_ && !lost_durability_) {
+    if (suspect_) {
+      lost_durability_ = suspect_;
+    } else {
+      closed_.push_back(std::move(file_));
+    }
+  }
+  unsynced_ = false;  // not before: where there is no memory, it is still to be synced
+  file_.close();
+}
+
+void appender::sync_surplus() {
+  while (closed_.size() > closed_files_max) {
+    if (!lost_durability_) lost_durability_ = closed_.front().sync_data();
+    closed_.erase(closed_.begin());
+  }
+}
+
+void appender::sync() {
+  if (file_.is_open()) (void)is_in_place(io::calls().now());
+  sync_without_look();
+}
+
+void appender::sync_without_look() {
+  for (; !closed_.empty(); closed_.pop_back()) {
+    if (!lost_durability_) lost_durability_ = closed_.back().sync_data();
+  }
+  if (lost_durability_) throw sink_error(*lost_durability_);
+  if (suspect_ && file_.is_open()) throw sink_error(*suspect_);
+  if (unsynced_) {
+    if (auto failed = file_.sync_data()) {
+      suspect_ = std::move(failed);
+      suspect_->message +=
+          ". What the file holds may not survive a power loss, and no later sync of it will be believed:"
+          " move it away, and logging goes on in a new one";
+      throw sink_error(*suspect_);
+    }
+    unsynced_ = false;
+  }
+  if (auto failed = sync_directories()) throw sink_error(std::move(*failed));
+}
+
+void appender::directory_changed() {
+  unsynced_directories_.push_back(io::parent_of(path_));
+  std::sort(unsynced_directories_.begin(), unsynced_directories_.end());
+  unsynced_directories_.erase(std::unique(unsynced_directories_.begin(), unsynced_directories_.end()),
+                              unsynced_directories_.end());
+}
+
+std::optional<error> appender::sync_directories() {
+  return io::sync_directories(unsynced_directories_);
+}
+
+void appender::reopen() {
+  lost_durability_.reset();
+  if (file_.is_open()) retire(nullptr);
+}
+
+std::uint64_t appender::bytes() {
+  if (file_.is_open()) return or_throw(file_.status()).bytes;
+  const auto status = or_throw(io::status_at(path_));
+  return status ? status->bytes : 0;
+}
+
+}  // namespace annals
