@@ -13,12 +13,12 @@
 #include <string>
 #include <utility>
 
-#include "archive_options.h"
 #include "commands.h"
-#include "display.h"
-#include "maintenance_options.h"
-#include "plugin_options.h"
-#include "reading_options.h"
+#include "display/display.h"
+#include "keeping/archive_options.h"
+#include "keeping/options.h"
+#include "plugins/options.h"
+#include "reading/options.h"
 
 namespace {
 

@@ -26,7 +26,7 @@ class AnnalsConan(ConanFile):
     def export_sources(self):
         root = os.path.join(self.recipe_folder, "..")
         for pattern in ("CMakeLists.txt", "LICENSE", "cmake/*", "modules/*", "sinks/*", "plugins/*", "share/*",
-                        "cli/display.*", "cli/field_text.h", "cli/pretty.*", "docs/annals.schema.json"):
+                        "docs/annals.schema.json"):
             copy(self, pattern, src=root, dst=self.export_sources_folder)
 
     def layout(self):

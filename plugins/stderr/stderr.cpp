@@ -26,10 +26,10 @@
 #include <variant>
 #include <vector>
 
-#include "display.h"
+#include "display/display.h"
 import annals.sdk;
 import annals.json;
-#include "pretty.h"
+#include "display/pretty.h"
 
 namespace {
 

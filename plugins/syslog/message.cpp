@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "display.h"
+#include "display/display.h"
 
 namespace syslog_sink {
 

@@ -13,7 +13,7 @@ import time
 
 from driven import HOSTILE, Sink, SinkTest, encoded, line_of, main
 
-# How the sink shows what receivers would change: see cli/display.h.
+# How the sink shows what receivers would change: see plugins/display/display.h.
 NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\\\\\u2028-\u202e\ufeff]")
 

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals prune, and annals hold: what is deleted, and what is kept from it.
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "commands.h"
+#include "display/display.h"
+import annals;
+#include "exit_code_of.h"
+#include "keeping/arguments.h"
+
+namespace cli {
+
+namespace {
+
+int code_of(const annals::error& cause) {
+  complain_lines(cause.message);
+  const bool is_ours = cause.code == annals::errc::invalid_argument || cause.code == annals::errc::invalid_json ||
+                       cause.code == annals::errc::invalid_config;
+  return is_ours ? refused : io_error;
+}
+
+void print(const char* verb, const annals::planned_deletion& one) {
+  const std::string events = one.segment.events ? ", " + std::to_string(*one.segment.events) + " events" : "";
+  std::printf("%s segment %llu, %s%s, %llu bytes on disk: %s\n", verb, static_cast<unsigned long long>(one.segment.number),
+              visible(one.segment.path).c_str(), events.c_str(), static_cast<unsigned long long>(one.segment.bytes_on_disk),
+              visible(one.why).c_str());
+}
+
+int finish(const std::vector<annals::unmet_limit>& unmet, int code) {
+  const bool is_out = std::fflush(stdout) == 0;
+  for (const annals::unmet_limit& one : unmet) complain("not met: " + one.why);
+  return is_out ? code : io_error;
+}
+
+// The log and the policy that a configuration says.
+annals::result<prune_arguments> from_config(const prune_arguments& given) {
+  auto config = annals::read_config(given.config);
+  if (!config) return std::move(config.error());
+  prune_arguments made = given;
+  made.file = config->path;
+  annals::option_reader reader(config->sink_options, "$.sink");
+  made.policy = annals::read_retention(reader);
+  std::string faults;
+  for (const annals::option_problem& one : reader.problems()) {  // the others are the sink's own business
+    if (one.path.starts_with("$.sink.keep_")) faults += "\n" + annals::to_string(one);
+  }
+  if (faults.empty() && made.policy.is_empty())
+    faults = "\n$.sink: none of keep_for, keep_bytes, keep_segments and keep_free is there";
+  if (faults.empty() && made.file.empty()) faults = "\n$.path: missing; expected the path of the log";
+  if (faults.empty()) return made;
+  return annals::error{annals::errc::invalid_config, 0, "cannot take a policy from '" + given.config + "':" + faults};
+}
+
+std::string text_of(const std::optional<annals::time_point>& time) {
+  return time ? annals::to_string(annals::timestamp{*time, annals::precision::seconds}) : "";
+}
+
+}  // namespace
+
+int run_prune(const prune_arguments& given) {
+  prune_arguments arguments = given;
+  if (!given.config.empty()) {
+    auto read = from_config(given);
+    if (!read) return code_of(read.error());
+    arguments = std::move(*read);
+  }
+  if (arguments.dry_run) {
+    const auto plan = annals::plan_prune(arguments.file, arguments.policy);
+    if (!plan) return code_of(plan.error());
+    for (const annals::planned_deletion& one : plan->deletions) print("would delete", one);
+    if (plan->deletions.empty()) complain("nothing would be deleted");
+    return finish(plan->unmet, ok);
+  }
+  const auto outcome = annals::prune(arguments.file, arguments.policy);
+  if (!outcome) return code_of(outcome.error());
+  for (const annals::planned_deletion& one : outcome->deleted) print("deleted", one);
+  if (outcome->finished != 0) {
+    complain("removed " + std::to_string(outcome->finished) + " segments that an earlier run recorded as deleted and left");
+  }
+  for (const std::string& one : outcome->skipped) complain("left for the next time: " + one);
+  return finish(outcome->unmet, outcome->skipped.empty() ? ok : refused);
+}
+
+int run_hold_add(const hold_arguments& arguments) {
+  const auto added = annals::add_hold(arguments.file, arguments.hold);
+  return added ? ok : code_of(added.error());
+}
+
+int run_hold_remove(const hold_arguments& arguments) {
+  const auto removed = annals::remove_hold(arguments.file, arguments.hold.name);
+  return removed ? ok : code_of(removed.error());
+}
+
+int run_hold_list(const hold_arguments& arguments) {
+  const auto holds = annals::list_holds(arguments.file);
+  if (!holds) return code_of(holds.error());
+  for (const annals::hold& one : *holds) {
+    if (arguments.json) {
+      std::string line = "{\"name\":" + json_string(one.name);
+      if (one.from) line += ",\"from\":" + json_string(text_of(one.from));
+      if (one.to) line += ",\"to\":" + json_string(text_of(one.to));
+      if (one.added) line += ",\"added\":" + json_string(text_of(one.added));
+      std::printf("%s,\"by\":%s}\n", line.c_str(), json_string(one.by).c_str());
+      continue;
+    }
+    const std::string range = !one.from && !one.to ? "everything"
+                                                   : (one.from ? "from " + text_of(one.from) : std::string("up")) +
+                                                         (one.to ? " to " + text_of(one.to) : std::string(" on"));
+    std::printf("%s: %s; added %s by %s\n", visible(one.name).c_str(), range.c_str(), text_of(one.added).c_str(),
+                visible(one.by).c_str());
+  }
+  return std::fflush(stdout) == 0 ? ok : io_error;
+}
+
+}  // namespace cli

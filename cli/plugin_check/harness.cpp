@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <annals_plugin.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "commands.h"
+import annals;
+#include "plugin_check/trial.h"
+
+namespace cli {
+
+namespace {
+
+std::string replaced(std::string text, const std::string& directory) {
+  constexpr std::string_view place = "{directory}";
+  for (std::size_t at = text.find(place); at != std::string::npos; at = text.find(place, at + directory.size())) {
+    text.replace(at, place.size(), directory);
+  }
+  return text;
+}
+
+// RFC 3629: no surrogates, nothing longer than it has to be, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
+    if (size == 0 || i + size > text.size()) return false;
+    std::uint32_t character = size == 1 ? lead : lead & (0x7fU >> size);
+    for (std::size_t j = 1; j < size; ++j) {
+      const auto next = static_cast<unsigned char>(text[i + j]);
+      if ((next & 0xc0) != 0x80) return false;
+      character = character << 6 | (next & 0x3fU);
+    }
+    constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (character < least[size] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff)) return false;
+    i += size;
+  }
+  return true;
+}
+
+void ignore_notice(void*, std::int32_t, std::int32_t, const char*) {}
+
+[[noreturn]] void system_failure(const std::string& what) {
+  throw std::system_error(errno, std::generic_category(), what);
+}
+
+}  // namespace
+
+std::string trial_line(std::uint64_t i) {
+  return R"({"ts":"2026-01-01T00:00:00+00:00","container":"check","action":"write","number":)" + std::to_string(i) + "}\n";
+}
+
+// --- the trial ----------------------------------------------------------------------------------------------------------
+
+plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output,
+                           table_call* call)
+    : call_(call),
+      directory_(std::move(directory)),
+      captured_output_(std::move(captured_output)),
+      log_path_(directory_ + "/audit.jsonl") {
+  auto options = annals::parse_options(replaced(arguments.options, directory_));
+  if (!options) fail_case("--options: " + options.error().message);
+  options_ = std::move(*options);
+  auto loaded = [&] {
+    const in_call now(call_, table_call::constructors);
+    return annals::load_plugin(arguments.file);
+  }();
+  if (!loaded) fail_case(loaded.error().message);
+  plugin_ = std::move(*loaded);
+  descriptor_ = static_cast<const annals_plugin_descriptor*>(plugin_->descriptor());
+  std::memcpy(&functions_, &descriptor_->functions, std::min<std::size_t>(identity().functions_size, sizeof functions_));
+  writes_to_output_ = arguments.destination == "stdout" || arguments.destination == "stderr";
+  if (writes_to_output_) {
+    destination_ = captured_output_;
+  } else if (!arguments.destination.empty()) {
+    destination_ = replaced(arguments.destination, directory_);
+  } else if (has(ANNALS_WRITES_LOG)) {
+    destination_ = log_path_;
+  }
+}
+
+bool plugin_trial::judge(annals_status status, const char* function, annals_sink* sink) {
+  if (status == ANNALS_OK) return true;
+  if (status != ANNALS_FAILED) {
+    fail_case(std::string(function) + " returned " + std::to_string(status) + "; expected ANNALS_OK or ANNALS_FAILED");
+  }
+  reason_ = last_error(sink);
+  if (reason_.empty()) fail_case(std::string(function) + " failed, and last_error has no message; expected one that says why");
+  // Of create there may be several lines: one for each option that is wrong.
+  if (sink != nullptr && reason_.find('\n') != std::string::npos)
+    fail_case("the message of last_error has more than one line: " + reason_);
+  return false;
+}
+
+std::string plugin_trial::last_error(annals_sink* sink) {
+  annals_error said = {};
+  said.struct_size = sizeof said;
+  const annals_status status = call(table_call::last_error, functions_.last_error, sink, &said);
+  if (status == ANNALS_FAILED) return {};
+  if (status != ANNALS_OK) fail_case("last_error returned " + std::to_string(status) + "; expected ANNALS_OK or ANNALS_FAILED");
+  if (said.message == nullptr) fail_case("last_error succeeded with a null message; expected a text");
+  std::string message = said.message;
+  if (!is_utf8(message)) fail_case("the message of last_error is no UTF-8");
+  return message;
+}
+
+annals_sink* plugin_trial::try_make(const std::vector<annals::option>& options) {
+  std::vector<annals_option> given;
+  for (const annals::option& one : options) {
+    given.push_back({one.name.c_str(), one.text.c_str(), one.text.size(), static_cast<std::uint32_t>(one.kind), 0});
+  }
+  annals_host host = {};
+  host.struct_size = sizeof host;
+  host.abi_major = ANNALS_PLUGIN_ABI_MAJOR;
+  host.abi_minor = ANNALS_PLUGIN_ABI_MINOR;
+  host.file_mode = 0600;
+  host.host_version = ANNALS_VERSION;
+  host.log_path = log_path_.c_str();
+  host.options = given.data();
+  host.options_count = given.size();
+  host.option_size = sizeof(annals_option);
+  host.notice = ignore_notice;
+  annals_sink* made = nullptr;
+  if (!judge(call(table_call::create, functions_.create, &host, &made), "create", nullptr)) return nullptr;
+  if (made == nullptr) fail_case("create succeeded and made no sink");
+  return made;
+}
+
+annals_sink* plugin_trial::make() {
+  annals_sink* const made = try_make(options_);
+  if (made == nullptr) fail_case("create failed with the given --options: " + reason_);
+  return made;
+}
+
+bool plugin_trial::try_write(annals_sink* sink, std::string_view lines, std::uint64_t count) {
+  const std::string copy(lines);  // so that a plugin that reads or keeps more than it may is seen by sanitizers
+  annals_batch batch = {};
+  batch.struct_size = sizeof batch;
+  batch.lines = copy.data();
+  batch.bytes = copy.size();
+  batch.count = count;
+  batch.first_sequence = sequence_;
+  batch.now_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  sequence_ += count;
+  return judge(call(table_call::write, functions_.write, sink, &batch), "write", sink);
+}
+
+void plugin_trial::write(annals_sink* sink, std::string_view lines, std::uint64_t count) {
+  if (!try_write(sink, lines, count)) fail_case("write failed: " + reason_);
+}
+
+void plugin_trial::sync(annals_sink* sink) {
+  if (!judge(call(table_call::sync, functions_.sync, sink), "sync", sink)) fail_case("sync failed: " + reason_);
+}
+
+void plugin_trial::destroy(annals_sink* sink) {
+  call(table_call::destroy, functions_.destroy, sink);
+}
+
+bool plugin_trial::try_reopen(annals_sink* sink) {
+  return judge(call(table_call::reopen, functions_.reopen, sink), "reopen", sink);
+}
+
+void plugin_trial::reopen(annals_sink* sink) {
+  if (!try_reopen(sink)) fail_case("reopen failed: " + reason_);
+}
+
+annals_position plugin_trial::position(annals_sink* sink) {
+  annals_position where = {};
+  if (!judge(call(table_call::position, functions_.position, sink, &where), "position", sink))
+    fail_case("position failed: " + reason_);
+  return where;
+}
+
+bool plugin_trial::try_archive(annals_sink* sink, const std::string& path, std::uint64_t number) {
+  annals_segment segment = {};
+  segment.struct_size = sizeof segment;
+  segment.path = path.c_str();
+  segment.number = number;
+  return judge(call(table_call::archive, functions_.archive, sink, &segment), "archive", sink);
+}
+
+void plugin_trial::need_visible() const {
+  if (is_visible()) return;
+  throw case_ended{verdict::not_checked,
+                   "no call failed, but whether the lines arrive cannot be seen; say where they can be read: --destination "
+                   "FILE, stdout or stderr"};
+}
+
+std::string plugin_trial::delivered() const {
+  std::ifstream file(destination_, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void plugin_trial::expect_delivered(const std::string& expected) const {
+  need_visible();
+  const std::string found = delivered();
+  if (found == expected) return;
+  const auto at = static_cast<std::size_t>(std::mismatch(found.begin(), found.end(), expected.begin(), expected.end()).first -
+                                           found.begin());
+  const auto line = std::count(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(at), '\n') + 1;
+  fail_case("the destination has " + std::to_string(found.size()) + " bytes, expected the " + std::to_string(expected.size()) +
+            " that were written; they differ from line " + std::to_string(line) + ", offset " + std::to_string(at));
+}
+
+// --- the process of a case ----------------------------------------------------------------------------------------------
+
+namespace {
+
+// Directories of one case, removed with all they hold: one that is the plugin's, one for what it prints.
+class case_directory {
+ public:
+  case_directory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "annals-check-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) system_failure("mkdtemp " + pattern);
+    path_ = pattern;
+    std::filesystem::create_directory(path_ + "/case");
+  }
+  ~case_directory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  case_directory(const case_directory&) = delete;
+  case_directory& operator=(const case_directory&) = delete;
+  std::string of_plugin() const { return path_ + "/case"; }
+  std::string output() const { return path_ + "/output"; }
+
+ private:
+  std::string path_;
+};
+
+// What the child is calling, for when it does not come back.
+class shared_call {
+ public:
+  shared_call() {
+    void* const page = ::mmap(nullptr, sizeof(table_call), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) system_failure("mmap");
+    place_ = static_cast<table_call*>(page);
+  }
+  ~shared_call() { ::munmap(static_cast<void*>(place_), sizeof(table_call)); }
+  shared_call(const shared_call&) = delete;
+  shared_call& operator=(const shared_call&) = delete;
+  table_call* place() const { return place_; }
+
+ private:
+  table_call* place_ = nullptr;
+};
+
+// The child: runs the case and reports "VERDICT WHY" through the pipe. What a plugin does to this process hurts nobody else.
+[[noreturn]] void be_child(const check_case& one, const plugin_check_arguments& arguments, const case_directory& directory,
+                           table_call* call, int report) {
+  ::setpgid(0, 0);  // so that what it starts ends with it
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  const int output = ::open(directory.output().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  if (null < 0 || output < 0) ::_exit(3);
+  ::dup2(null, STDIN_FILENO);
+  // The other stream is captured, too, but kept apart where one of them is the destination.
+  const bool to_stdout = arguments.destination == "stdout";
+  const bool to_stderr = arguments.destination == "stderr";
+  const int other = ::open((directory.output() + ".other").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+  ::dup2(to_stderr ? other : output, STDOUT_FILENO);
+  ::dup2(to_stdout ? other : output, STDERR_FILENO);
+  ::close(null);
+  ::close(output);
+  ::close(other);
+  outcome done;
+  try {
+    plugin_trial trial(arguments, directory.of_plugin(), directory.output(), call);
+    one.run(trial);
+  } catch (const case_ended& ended) {
+    done = {ended.verdict, ended.why};
+  } catch (const std::exception& thrown) {
+    done = {verdict::failed, std::string("an exception came out of the plugin, or the case could not run: ") + thrown.what()};
+  } catch (...) {
+    done = {verdict::failed, "an exception came out of the plugin; none may cross the border"};
+  }
+  const std::string text = std::to_string(static_cast<int>(done.verdict)) + " " + done.why;
+  const ssize_t wrote = ::write(report, text.data(), text.size());
+  ::_exit(wrote == static_cast<ssize_t>(text.size()) ? 0 : 3);
+}
+
+// What comes through the pipe until its end or the deadline; nothing when that passed.
+std::optional<std::string> read_report(int fd, std::chrono::steady_clock::time_point until) {
+  std::string text;
+  for (;;) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0) return std::nullopt;
+    pollfd polled = {fd, POLLIN, 0};
+    const int ready = ::poll(&polled, 1, static_cast<int>(left.count()) + 1);
+    if (ready < 0 && errno != EINTR) system_failure("poll");
+    if (ready <= 0) continue;
+    char bytes[4096];
+    const ssize_t got = ::read(fd, bytes, sizeof bytes);
+    if (got < 0 && errno != EINTR) system_failure("read from the case's process");
+    if (got == 0) return text;
+    if (got > 0) text.append(bytes, static_cast<std::size_t>(got));
+  }
+}
+
+outcome judge_child(const std::optional<std::string>& report, int status, table_call call, std::chrono::milliseconds deadline) {
+  constexpr std::array<const char*, 10> places = {"",
+                                                  " in its static constructors",
+                                                  " in create",
+                                                  " in write",
+                                                  " in sync",
+                                                  " in reopen",
+                                                  " in position",
+                                                  " in archive",
+                                                  " in destroy",
+                                                  " in last_error"};
+  const auto place = static_cast<std::size_t>(call);  // from memory that the plugin could have written to
+  const std::string where = place < places.size() ? places[place] : "";
+  if (!report) {
+    return {verdict::failed, "it did not end within " + std::to_string(deadline.count()) + " ms, and was killed" + where};
+  }
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    return {verdict::failed,
+            "the process was ended by signal " + std::to_string(signal) + " (" + ::strsignal(signal) + ")" + where};
+  }
+  if (report->size() < 2 || (*report)[0] < '0' || (*report)[0] > '3') {
+    return {verdict::failed, "the process ended with exit code " + std::to_string(WEXITSTATUS(status)) + where +
+                                 " before the case was done: a plugin may not exit"};
+  }
+  return {static_cast<verdict>((*report)[0] - '0'), report->substr(2)};
+}
+
+}  // namespace
+
+outcome run_case(const check_case& one, const plugin_check_arguments& arguments) {
+  const case_directory directory;
+  const auto start = std::chrono::steady_clock::now();
+  const shared_call call;
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) system_failure("pipe");
+  std::fflush(nullptr);  // or the child would print it once more
+  const pid_t child = ::fork();
+  if (child < 0) system_failure("fork");
+  if (child == 0) {
+    ::close(ends[0]);
+    be_child(one, arguments, directory, call.place(), ends[1]);
+  }
+  ::setpgid(child, child);
+  ::close(ends[1]);
+  // A process that the plugin left behind may hold the pipe open: the child itself is what counts, so it is not waited for
+  // beyond the deadline either way.
+  const auto report = read_report(ends[0], start + arguments.deadline);
+  ::close(ends[0]);
+  if (!report) ::kill(child, SIGKILL);
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  ::kill(-child, SIGKILL);
+  outcome done = judge_child(report, status, *call.place(), arguments.deadline);
+  done.took = std::chrono::steady_clock::now() - start;
+  return done;
+}
+
+}  // namespace cli

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "commands.h"
+#include "display/display.h"
+import annals;
+#include "display/pretty.h"
+#include "reading/output.h"
+
+namespace cli {
+
+namespace {
+
+bool wants_colour() {
+  const char* const no_color = std::getenv("NO_COLOR");  // no-color.org: set and not empty
+  const char* const term = std::getenv("TERM");
+  return is_terminal() && (no_color == nullptr || *no_color == '\0') && (term == nullptr || std::string_view(term) != "dumb");
+}
+
+}  // namespace
+
+bool is_terminal() {
+  return ::isatty(STDOUT_FILENO) != 0;
+}
+
+event_printer::event_printer(output_form form)
+    : terminal_(is_terminal()),
+      pretty_(form == output_form::automatic ? terminal_ : form == output_form::pretty),
+      printer_(wants_colour()) {}
+
+void event_printer::measure(const std::vector<annals::event>& events) {
+  for (const annals::event& e : events) printer_.measure(e);
+}
+
+void event_printer::print(const annals::event& e) {
+  if (!pretty_ && !terminal_) {
+    std::fwrite(e.line.data(), 1, e.line.size(), stdout);
+    std::putc('\n', stdout);
+    return;
+  }
+  const std::string text = pretty_ ? printer_.line(e) : visible_json(e.line) + '\n';
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+bool event_printer::flush() {
+  return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+}
+
+void damage_printer::operator()(const annals::damage& found) {
+  if (found.cause == cause_) {
+    ++more_;
+    bytes_ += found.bytes;
+    return;
+  }
+  flush();
+  cause_ = found.cause;
+  std::string text = found.file + ": at offset " + std::to_string(found.offset) + ": ";
+  if (found.bytes != 0) text += std::to_string(found.bytes) + (found.in_compressed ? " compressed" : "") + " bytes skipped: ";
+  complain(text + found.cause);
+}
+
+void damage_printer::operator()(const annals::gap& found) {
+  flush();
+  complain(found.log + ": " + to_string(found));
+}
+
+void damage_printer::flush() {
+  if (more_ != 0) complain("and " + std::to_string(more_) + " more of that kind, " + std::to_string(bytes_) + " bytes in all");
+  cause_.clear();
+  more_ = bytes_ = 0;
+}
+
+int output_failed() {
+  const int cause = errno;
+  if (cause == EPIPE) return ok;  // the reader has seen enough
+  complain(std::string("cannot write the output: ") + std::strerror(cause));
+  return io_error;
+}
+
+bool is_log(const std::string& file) {
+  std::error_code unknown;
+  const auto type = std::filesystem::symlink_status(file, unknown).type();
+  if (type == std::filesystem::file_type::regular || type == std::filesystem::file_type::symlink) return true;
+  if (type != std::filesystem::file_type::not_found) {
+    complain("cannot read '" + file +
+             "': " + (unknown ? unknown.message() : "it is no regular file; expected the live segment of a log"));
+    return false;
+  }
+  if (annals::read_tail(file, 0).next != annals::cursor{}) return true;
+  complain("there is no log at '" + file + "'");
+  return false;
+}
+
+}  // namespace cli

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals query: the events of logs that meet a filter.
+#include <signal.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "commands.h"
+#include "display/display.h"
+import annals;
+#include "display/pretty.h"
+#include "reading/csv.h"
+#include "reading/human_time.h"
+#include "reading/output.h"
+
+namespace cli {
+
+namespace {
+
+std::optional<annals::text_match> match_of(const std::optional<std::string>& given) {
+  if (!given) return std::nullopt;
+  if (given->ends_with('*')) return annals::text_match{given->substr(0, given->size() - 1), true};
+  return annals::text_match{*given, false};
+}
+
+std::optional<annals::time_point> time_of(const std::string& given, annals::time_point now, bool local) {
+  return given.empty() ? std::nullopt : parse_human_time(given, now, local);
+}
+
+annals::scan_filter filter_of(const query_arguments& arguments) {
+  const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+  return {.since = time_of(arguments.since, now, arguments.local),
+          .until = time_of(arguments.until, now, arguments.local),
+          .container = match_of(arguments.container),
+          .action = match_of(arguments.action),
+          .dest = match_of(arguments.dest),
+          .contains = arguments.contains};
+}
+
+class result_printer {
+ public:
+  explicit result_printer(output_form form) : form_(form), terminal_(is_terminal()), printer_(form) {
+    if (form_ == output_form::csv) put(csv_header());
+  }
+
+  // False when nobody reads our output any more.
+  bool operator()(const annals::event& e) {
+    ++events_;
+    if (form_ == output_form::count) return true;
+    if (form_ == output_form::csv) {
+      put(csv_line(e, terminal_));
+    } else {
+      printer_.print(e);
+    }
+    return std::ferror(stdout) == 0;
+  }
+
+  bool end() {
+    if (form_ == output_form::count) put(std::to_string(events_) + "\n");
+    return event_printer::flush();
+  }
+
+ private:
+  static void put(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+  output_form form_;
+  bool terminal_;
+  event_printer printer_;
+  std::uint64_t events_ = 0;
+};
+
+}  // namespace
+
+int run_query(const query_arguments& arguments) try {
+  ::signal(SIGPIPE, SIG_IGN);
+  constexpr std::size_t buffer_bytes = 256 * 1024;
+  if (!is_terminal()) std::setvbuf(stdout, nullptr, _IOFBF, buffer_bytes);
+  const annals::scan_filter filter = filter_of(arguments);
+  if (filter.since && filter.until && *filter.since >= *filter.until) {
+    complain("--since " + arguments.since + " is not before --until " + arguments.until + ": no event can meet both");
+    return usage;
+  }
+  damage_printer damages;
+  result_printer printer(arguments.output);
+  int code = ok;
+  bool broken = false;
+  for (const std::string& file : arguments.files) {
+    if (!is_log(file)) {
+      code = io_error;
+      continue;
+    }
+    const auto take = [&](const annals::event& e) {
+      damages.flush();
+      return printer(e);
+    };
+    broken = annals::scan(file, filter, take, {.reading = reporting_to(damages), .threads = arguments.threads}).stopped;
+    if (broken) break;
+  }
+  damages.flush();
+  return printer.end() && !broken ? code : output_failed();
+} catch (const annals::failure& failed) {
+  complain(failed.what());
+  return io_error;
+}
+
+}  // namespace cli

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals recover: brings into a log what a dead process left in its ring, and a loss of power in its journal.
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "display/display.h"
+import annals;
+#include "keeping/arguments.h"
+
+namespace cli {
+
+int run_recover(const recover_arguments& arguments) {
+  const auto done = annals::recover_log(arguments.file, [](const annals::error& what) { complain(what.message); });
+  if (!done) {
+    complain(done.error().message);
+    return io_error;
+  }
+  if (!done->found) {
+    complain("there is nothing to recover: '" + arguments.file + "' has neither a ring nor a journal");
+    return ok;
+  }
+  std::printf("%llu events recovered\n", static_cast<unsigned long long>(done->events));
+  return std::fflush(stdout) == 0 ? ok : io_error;
+}
+
+}  // namespace cli
