@@ -18,6 +18,8 @@ set(ANNALS_PUBLIC_INTERFACES
 # Interfaces for the library and its tests.
 set(ANNALS_INTERNAL_INTERFACES
   modules/core/io/io.cppm
+  modules/core/io/owned_file/owned_file.cppm
+  modules/core/io/worker/worker.cppm
   modules/delivery/drain/drain.cppm
   modules/delivery/durable/durable.cppm
   modules/delivery/ring/ring.cppm
@@ -34,7 +36,7 @@ set(ANNALS_INTERNAL_INTERFACES
 # Their names, as a regular expression: modules/core/io/io.cppm is annals.io, sinks/file/file.cppm annals.sinks.file.
 set(ANNALS_INTERNAL_MODULES ${ANNALS_INTERNAL_INTERFACES})
 list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "^modules/[a-z]+/" "")
-list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "/[a-z]+\\.cppm$" "")
+list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "/[a-z_]+\\.cppm$" "")
 list(TRANSFORM ANNALS_INTERNAL_MODULES REPLACE "/" "\\\\.")
 string(JOIN "|" ANNALS_INTERNAL_MODULES ${ANNALS_INTERNAL_MODULES})
 set(ANNALS_INTERNAL_MODULES "annals\\.(${ANNALS_INTERNAL_MODULES})")
@@ -46,9 +48,11 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/io/change_watch.cpp
   modules/core/io/file.cpp
   modules/core/io/lock_file.cpp
+  modules/core/io/owned_file/owned_file.cpp
   modules/core/io/system_calls.cpp
   modules/core/io/threads.cpp
   modules/core/io/trusted_file.cpp
+  modules/core/io/worker/worker.cpp
   modules/core/io/wrapped_mapping.cpp
   modules/core/json/decode.cpp
   modules/core/json/encode.cpp

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.io.owned_file: a file that one process owns at a time.
+//
+// The ring, the journal, the lock of a log, the records of deletions and a segment that is being archived all follow the same
+// steps: open the file safely, lock it, and check that the path still names the locked file.
+module;
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.io.owned_file;
+import annals.event;
+import annals.io;
+
+export namespace annals::io {
+
+// A file with locks: one of the whole file (flock(2)), and locks of single bytes (F_OFD_SETLK). The locks end with the process.
+// A child of fork(2) does not get them: the descriptor is closed in every child, and the child's copy of the object
+// is_inherited(). Movable; unlocks and closes in its destructor. Not thread-safe, except status(), read_at() and sync_data().
+class owned_file {
+ public:
+  owned_file() noexcept = default;
+  owned_file(owned_file&& other) noexcept = default;
+  owned_file& operator=(owned_file&& other) noexcept;
+  ~owned_file();
+
+  // Opens the file at `path` without locking it. Creates it with `mode`, and missing parent directories with 0700; `grown`, if
+  // given, then gets the directories that have to be synced to make the new entries durable. Refuses anything except a regular
+  // file with one name (not_a_regular_file).
+  static result<owned_file> open(const std::string& path, unsigned mode, std::vector<std::string>* grown = nullptr);
+
+  // Opens the file as open() does and locks it, so that the path names the locked file on return. Waits up to `wait` for
+  // another owner. Nothing when another process still owns the file then, or keeps replacing it.
+  static result<std::optional<owned_file>> take(const std::string& path, unsigned mode, std::chrono::nanoseconds wait,
+                                                std::vector<std::string>* grown = nullptr);
+
+  inline bool is_open() const noexcept { return file_.is_open(); }
+  // This is the copy of a child of fork(2). It can only be destroyed, or replaced by another object.
+  inline bool is_inherited() const noexcept { return file_.is_inherited(); }
+  // The process forked while the file was opened, so a child may share the locks until it ends. Open the file again.
+  inline bool is_doubtful() const noexcept { return file_.is_doubtful(); }
+
+  // Locks the whole file. Waits up to `wait` for another owner. False when another process still has the lock then.
+  result<bool> lock(std::chrono::nanoseconds wait = {});
+  // Other processes can own the file afterwards, even if a new child has not closed its copy of the descriptor yet.
+  void unlock() noexcept { file_.unlock(); }
+  // Locks one byte, which may lie beyond the end. 0, or -errno; never waits.
+  int lock_byte(std::uint64_t offset) noexcept { return file_.lock_byte(offset); }
+  // Whether another process has the lock of this byte.
+  result<bool> is_byte_locked(std::uint64_t offset) const { return file_.is_byte_locked(offset); }
+
+  const std::string& path() const noexcept { return path_; }
+  result<file_status> status() const { return file_.status(); }
+  // The status of the file if the path still names it; nothing if the path names another file, or none.
+  result<std::optional<file_status>> status_in_place() const;
+
+  // Renames the file to `<path>.damaged-<time>`. Returns the new path. The caller holds the lock.
+  result<std::string> set_aside() const;
+
+  // Allocates the file's blocks up to this size, so that a full disk cannot fail a later access.
+  std::optional<error> allocate(std::uint64_t bytes) { return file_.allocate(bytes); }
+  std::optional<error> sync_data() { return file_.sync_data(); }
+  // Writes all bytes at `offset`.
+  std::optional<error> write_at(std::string_view bytes, std::uint64_t offset) { return file_.write_at(bytes, offset); }
+  // Reads up to `count` bytes at `offset`; fewer only at the end of the file.
+  result<std::size_t> read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
+    return file_.read_at(bytes, count, offset);
+  }
+  // Changes owner and group where they differ.
+  std::optional<error> give_to(std::uint32_t owner, std::uint32_t group) { return file_.give_to(owner, group); }
+
+ private:
+  lock_file file_;
+  std::string path_;
+  file_status identity_;
+};
+
+// Repeats a check until a deadline: often at first, then after pauses that grow to a millisecond.
+class patience {
+ public:
+  explicit patience(std::chrono::nanoseconds limit) noexcept : limit_(limit) {}
+  // Returns true when it is time for another check, false once the limit is over.
+  bool wait();
+  // The checks without a pause are over.
+  bool is_long() const noexcept { return looks_ > looks_at_once; }
+
+ private:
+  static constexpr int looks_at_once = 100;
+  int looks_ = 0;
+  std::chrono::microseconds pause_{20};
+  std::chrono::nanoseconds limit_;
+  std::optional<std::chrono::steady_clock::time_point> deadline_;
+};
+
+}  // namespace annals::io
