@@ -89,20 +89,17 @@ struct totals {
   int code = ok;
 };
 
-std::unique_ptr<annals::sink> make_archiver(const archive_arguments& arguments) {
+std::unique_ptr<annals::archiver> make_archiver(const archive_arguments& arguments) {
   std::vector<annals::option> options;
   if (arguments.level) options.push_back({"level", annals::option_kind::integer, std::to_string(*arguments.level)});
   const annals::plugin loaded = annals::plugin_registry().load(arguments.plugin).value();
-  if ((loaded.info().capabilities & annals::plugin_info::can_archive) == 0) {
-    throw annals::failure(
-        {annals::errc::invalid_config, 0,
-         "the plugin '" + loaded.info().name + "' archives nothing; expected an archiver, as zstd is (--plugin)"});
-  }
-  return loaded.make_sink({options, arguments.file, 0600});
+  auto made = loaded.make_archiver({options, arguments.file, 0600});
+  made->set_notice_handler([](const annals::notice& what) { complain(what.message); });
+  return made;
 }
 
 // Archives one segment; a failure is told, and does not keep the others from it.
-void archive_one(annals::sink& archiver, const annals::segment_info& segment, const progress_bar& bar, totals& all) try {
+void archive_one(annals::archiver& archiver, const annals::segment_info& segment, const progress_bar& bar, totals& all) try {
   wait_for_age(segment.path);
   const std::uint64_t before = size_of(segment.path);
   archiver.archive({segment.path, segment.number});

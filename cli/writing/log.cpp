@@ -132,16 +132,20 @@ class json_lines_import {
 
 int run_log(const log_arguments& arguments) try {
   std::atomic<bool> left = false;  // in a ring, when the logger has ended
-  // Receipts tell of failures; only what no receipt tells is printed from here.
+  // Receipts report failures; only what no receipt reports is printed from here.
   const auto on_error = [&left](const annals::error& what) {
-    using annals::errc;
-    if (what.code == errc::events_left) left = true;
-    if (what.code == errc::events_left || what.code == errc::torn_tail || what.code == errc::replaced) complain(what.message);
+    if (what.code != annals::errc::events_left) return;
+    left = true;
+    complain(what.message);
+  };
+  const auto on_notice = [](const annals::notice& what) {
+    if (what.severity != annals::severity::info) complain(what.message);
   };
   int code = ok;
   {
-    annals::audit_logger log = arguments.config.empty() ? annals::audit_logger({.path = arguments.file, .on_error = on_error})
-                                                        : annals::audit_logger::from_config(arguments.config, on_error);
+    annals::audit_logger log =
+        arguments.config.empty() ? annals::audit_logger({.path = arguments.file, .on_error = on_error, .on_notice = on_notice})
+                                 : annals::audit_logger::from_config(arguments.config, on_error, on_notice);
     code = arguments.json_lines ? json_lines_import(log).run() : log_one(log, arguments);
   }
   return code == ok && left ? io_error : code;

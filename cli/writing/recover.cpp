@@ -14,7 +14,7 @@ import annals;
 namespace cli {
 
 int run_recover(const recover_arguments& arguments) {
-  const auto done = annals::recover_log(arguments.file, [](const annals::error& what) { complain(what.message); });
+  const auto done = annals::recover_log(arguments.file, [](const annals::notice& what) { complain(what.message); });
   if (!done) {
     complain(done.error().message);
     return io_error;

@@ -40,12 +40,19 @@ std::int32_t code_of(errc code) noexcept {
     case errc::invalid_config: return ANNALS_ERROR_OPTIONS;
     case errc::io: return ANNALS_ERROR_IO;
     case errc::sync_failed: return ANNALS_ERROR_SYNC;
-    case errc::replaced: return ANNALS_ERROR_REPLACED;
-    case errc::torn_tail: return ANNALS_ERROR_TORN_TAIL;
     case errc::not_a_regular_file: return ANNALS_ERROR_NOT_REGULAR;
-    case errc::segment_closed: return ANNALS_ERROR_CLOSED;
-    case errc::segment_deleted: return ANNALS_ERROR_DELETED;
     case errc::disk_space: return ANNALS_ERROR_DISK_SPACE;
+    default: return ANNALS_ERROR_SINK;
+  }
+}
+
+std::int32_t code_of(notice_code code) noexcept {
+  switch (code) {
+    case notice_code::file_replaced: return ANNALS_ERROR_REPLACED;
+    case notice_code::partial_line: return ANNALS_ERROR_TORN_TAIL;
+    case notice_code::segment_closed: return ANNALS_ERROR_CLOSED;
+    case notice_code::segment_deleted: return ANNALS_ERROR_DELETED;
+    case notice_code::disk_space: return ANNALS_ERROR_DISK_SPACE;
     default: return ANNALS_ERROR_SINK;
   }
 }
@@ -108,9 +115,9 @@ annals_status make(const annals_host* told, annals_sink** made, maker maker) noe
     auto wrapped = std::make_unique<annals_sink>();
     wrapped->sink = maker(told_to(*told));
     wrapped->sink->set_notice_handler(
-        [self = wrapped.get(), context = told->context, notice = told->notice](const error& what) {
+        [self = wrapped.get(), context = told->context, tell = told->notice](const annals::notice& what) {
           self->notice = what.message;
-          notice(context, code_of(what.code), what.system_code, self->notice.c_str());
+          tell(context, code_of(what.code), what.system_code, self->notice.c_str());
         });
     *made = wrapped.release();
     return ANNALS_OK;
@@ -141,7 +148,8 @@ annals_status position(annals_sink* sink, annals_position* where) noexcept {
 }
 
 annals_status archive(annals_sink* sink, const annals_segment* segment) noexcept {
-  return guarded(sink, [segment](annals::sink& to) { to.archive({segment->path, segment->number}); });
+  return guarded(sink,
+                 [segment](annals::sink& to) { static_cast<archiving_sink&>(to).archive({segment->path, segment->number}); });
 }
 
 void destroy(annals_sink* sink) noexcept {

@@ -47,6 +47,11 @@ struct host {
   std::vector<option> options;  // to be read with an option_reader("$.sink"), up to finish()
 };
 
+class archiving_sink : public sink {
+ public:
+  virtual void archive(const closed_segment& segment) = 0;
+};
+
 struct description {
   std::string_view name;           // NAME of annals_NAME.so: a-z, 0-9, _; up to 31
   std::string_view version;        // up to 31 characters

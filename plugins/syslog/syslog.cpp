@@ -138,7 +138,9 @@ class syslog_sink_of_annals final : public annals::sink {
   explicit syslog_sink_of_annals(settings given)
       : settings_(std::move(given)),
         connection_(settings_.transport, settings_.address, settings_.timeout, settings_.pause_max) {
-    connection_.set_loss_handler([this](const std::string& message, int error) { notice({annals::errc::io, error, message}); });
+    connection_.set_loss_handler([this](const std::string& message, int error) {
+      notify({annals::notice_code::connection_lost, annals::severity::error, error, message});
+    });
   }
 
   std::vector<std::string> messages_of(const annals::batch& batch) const {

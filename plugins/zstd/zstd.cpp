@@ -15,7 +15,7 @@ import annals.content.seekable;
 
 namespace {
 
-class zstd_archiver final : public annals::sink {
+class zstd_archiver final : public annals::sdk::archiving_sink {
  public:
   explicit zstd_archiver(const annals::sdk::host& host) {
     namespace seekable = annals::seekable;

@@ -19,8 +19,8 @@ namespace {
 
 // A tail without its newline may belong to a writer that is in the middle of its write(2). That takes microseconds; a dead
 // writer's tail stays as it is.
-constexpr int torn_tail_looks = 10;
-constexpr std::chrono::milliseconds torn_tail_pause{4};
+constexpr int partial_line_looks = 10;
+constexpr std::chrono::milliseconds partial_line_pause{4};
 
 bool ends_a_line(const io::file& file, std::uint64_t bytes) {
   if (bytes == 0) return true;
@@ -31,7 +31,7 @@ bool ends_a_line(const io::file& file, std::uint64_t bytes) {
 
 }  // namespace
 
-appender::appender(std::string path, unsigned mode, std::function<void(const error&)> notice)
+appender::appender(std::string path, unsigned mode, notice_handler notice)
     : path_(std::move(path)), mode_(mode), notice_(std::move(notice)) {}
 
 void appender::fail_append(int failed, std::size_t appended) {
@@ -66,7 +66,7 @@ bool appender::is_in_place(time_point now) {
   const auto at_path = io::status_at(path_);
   const auto held = file_.status();
   if (!at_path || !held) {  // we cannot tell; what we hold is a file all the same
-    notice_(!at_path ? at_path.error() : held.error());
+    notice_(failure_notice(notice_code::check_failed, !at_path ? at_path.error() : held.error()));
     return true;
   }
   const std::uint64_t lines = std::exchange(lines_since_look_, 0);
@@ -75,28 +75,28 @@ bool appender::is_in_place(time_point now) {
   const std::string events = lines == 1 ? "the last event" : "the last " + std::to_string(lines) + " events";
   const std::string what = removed ? "was removed by somebody else; " + events + " written to it may be lost with it"
                                    : "was renamed or replaced by somebody else; " + events + " may be in the old file";
-  const error cause = {errc::replaced, 0,
+  const error cause = {errc::file_removed, 0,
                        "'" + path_ + "' " + what + "; logging goes on in the file at that path, made anew if missing"};
   retire(removed ? &cause : nullptr);
-  notice_(cause);
+  notice_({notice_code::file_replaced, removed ? severity::error : severity::warning, 0, cause.message});
   return false;
 }
 
 // So that nothing is glued to it.
-void appender::end_torn_tail() {
+void appender::end_partial_line() {
   std::uint64_t bytes = or_throw(file_.status()).bytes;
   for (int looks = 0; !ends_a_line(file_, bytes); ++looks) {
-    if (looks == torn_tail_looks) {
+    if (looks == partial_line_looks) {
       std::size_t appended = 0;
       const int failed = file_.append("\n", appended);
       if (failed != 0) throw sink_error(io::system_error("end the incomplete last line of", path_, failed));
       unsynced_ = true;
-      notice_({errc::torn_tail, 0,
+      notice_({notice_code::partial_line, severity::warning, 0,
                "the last line of '" + path_ + "', up to offset " + std::to_string(bytes) +
                    ", was incomplete: a writer died or failed in the middle of it. It was ended there; what it holds is kept"});
       break;
     }
-    std::this_thread::sleep_for(torn_tail_pause);
+    std::this_thread::sleep_for(partial_line_pause);
     if (or_throw(file_.status()).bytes != bytes) break;  // its writer lives, and will be done before our write begins
   }
   torn_ = false;

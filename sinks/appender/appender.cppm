@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sinks.appender: appends lines to the file at a path, whatever others do to it meanwhile. What the sinks that write a log
-// have in common: the default one (annals.sinks.file) and the one that rotates (annals.rotation).
+// annals.sinks.appender: appends lines to the file at a path, whatever others do to it meanwhile. What the sinks that write a
+// log have in common: the default one (annals.sinks.file) and the one that rotates (annals.rotation).
 //
 // One write(2) with O_APPEND for each append, so several processes may append to one file: on local file systems Linux
 // serialises such writes. The file is opened (and created, with missing directories) when it is first needed. At most every
@@ -29,9 +29,9 @@ class appender {
   static constexpr std::chrono::milliseconds check_interval{100};
   static constexpr std::size_t closed_files_max = 8;  // descriptors that wait for a sync()
 
-  // `mode` is that of a file that is created; the process's umask applies. `notice` hears of what is no failure, within the
-  // calls.
-  appender(std::string path, unsigned mode, std::function<void(const error&)> notice);
+  // `mode` is that of a file that is created; the process's umask applies. `notice` is called within the other
+  // calls: check_failed, file_replaced, partial_line.
+  appender(std::string path, unsigned mode, notice_handler notice);
 
   // Appends complete lines, `count` of them; `now` is the system's clock.
   inline void write(std::string_view lines, std::size_t count, time_point now) {
@@ -55,7 +55,7 @@ class appender {
   // Appends to the open file. An incomplete last line, of a writer that died, is ended first.
   inline void append(std::string_view lines, std::size_t count) {
     if (torn_) [[unlikely]]
-      end_torn_tail();
+      end_partial_line();
     std::size_t appended = 0;
     const int failed = file_.append(lines, appended);
     if (appended != 0) unsynced_ = true;
@@ -65,7 +65,7 @@ class appender {
   }
 
   // Ends the last line of the open file where it is incomplete.
-  void end_torn_tail();
+  void end_partial_line();
 
   // --- the rest ---
 
@@ -101,7 +101,7 @@ class appender {
 
   std::string path_;
   unsigned mode_;
-  std::function<void(const error&)> notice_;
+  notice_handler notice_;
   io::file file_;
   io::file_status identity_;
   time_point looked_ = {};  // when the path was last seen to be file_

@@ -2,6 +2,7 @@
 //
 // annals.sinks.file: the default sink. Appends lines to one file, the live segment, as annals.sinks.appender does.
 module;
+#include <optional>
 #include <string>
 export module annals.sinks.file;
 import annals.sinks.appender;
@@ -21,6 +22,7 @@ class file_sink final : public sink {
   void reopen() override;
   annals::position position() override;
   bool keeps_log() const noexcept override { return true; }
+  std::optional<closed_segment> start_segment() override;
 
  private:
   appender appender_;

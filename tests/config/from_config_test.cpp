@@ -52,7 +52,7 @@ TEST_F(from_config, a_plugin_is_loaded_and_told_its_options_and_the_log) {
   std::vector<std::string> heard;
   annals::audit_logger log = annals::audit_logger::from_config(
       file(R"({"path": "audit.jsonl", "plugin_directories": ["."], "sink": {"type": "throwing", "from": "notice"}})"),
-      [&heard](const annals::error& what) { heard.push_back(what.message); });
+      {}, [&heard](const annals::notice& what) { heard.push_back(what.message); });
   EXPECT_TRUE(log.log_event("web", "denied"));
   ASSERT_EQ(heard.size(), 1U);
   EXPECT_EQ(heard[0].find("the plugin 'throwing': log " + (directory / "audit.jsonl") + " host "), 0U) << heard[0];

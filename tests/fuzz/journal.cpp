@@ -127,7 +127,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   made.from = {(how & 1) != 0 ? in.byte() : 1U, (how & 2) != 0 ? in.number<std::uint16_t>() : made.log.size(), status->device,
                status->inode};
   {
-    journal to = journal::open(path, pages * page, 0600, [](const annals::error&) {}).value();
+    journal to = journal::open(path, pages * page, 0600, [](const annals::notice&) {}).value();
     add_laps(made, in, to);
   }
   if (fuzz::is_compressed(made.log)) return 0;
@@ -137,8 +137,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::write_file(journal_path, made.file);
 
   bool set_aside = false;
-  const auto done = annals::recover_log(path, [&](const annals::error& what) {
-    set_aside = set_aside || what.code == annals::errc::ring_damaged;
+  const auto done = annals::recover_log(path, [&](const annals::notice& what) {
+    set_aside = set_aside || what.code == annals::notice_code::journal_damaged;
     require(!what.message.empty(), "a notice says something");
   });
   require(done && done->found, "any journal can be recovered", done ? "" : done.error().message);

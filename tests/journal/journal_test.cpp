@@ -37,7 +37,7 @@ std::string line_of(std::size_t number, std::size_t bytes = 40) {
 class a_journal : public testing::Test {
  protected:
   journal open(std::size_t pages = 64) {
-    return journal::open(log_path, pages * page, 0600, [this](const annals::error& what) { heard.push_back(what.message); })
+    return journal::open(log_path, pages * page, 0600, [this](const annals::notice& what) { heard.push_back(what.message); })
         .value();
   }
   void append(journal& to, const std::string& lines) {
@@ -47,7 +47,7 @@ class a_journal : public testing::Test {
   // Brings back what the journal has, as a logger does. Returns how many lines the log lacked.
   std::uint64_t recover(const journal& from) {
     const auto write = [this](std::string_view lines, std::size_t) { support::append_to(log_path, lines); };
-    const auto note = [this](const annals::error& what) { heard.push_back(what.message); };
+    const auto note = [this](const annals::notice& what) { heard.push_back(what.message); };
     return annals::recover(from, {log_path, 0600, write, note}).value();
   }
   annals::ring::log_place place_of_log() {

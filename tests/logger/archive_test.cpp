@@ -60,13 +60,9 @@ struct orders {
   }
 };
 
-class renaming_archiver final : public annals::sink {
+class renaming_archiver final : public annals::archiver {
  public:
   explicit renaming_archiver(orders& given) : orders_(given) {}
-  void write(const annals::batch&) override {}
-  void sync() override {}
-  void reopen() override {}
-  annals::position position() override { return {1, 0}; }
   void archive(const annals::closed_segment& segment) override {
     std::unique_lock lock(orders_.mutex);
     orders_.asked.push_back(segment.number);
@@ -97,8 +93,8 @@ class log_directory {
 
 class heard {
  public:
-  annals::background_archiver::reporter reporter() {
-    return [this](const annals::error& what) {
+  annals::notice_handler reporter() {
+    return [this](const annals::notice& what) {
       const std::lock_guard lock(mutex_);
       messages_.push_back(what.message);
     };
@@ -242,7 +238,7 @@ class closing_sink final : public annals::sink {
     std::ofstream(log_.path(), std::ios::binary | std::ios::app) << lines.lines;
     if (lines.lines.find("close") == std::string_view::npos) return;
     std::filesystem::rename(log_.path(), log_.segment(++closed_));
-    notice({annals::errc::segment_closed, 0, "closed"});
+    notify({annals::notice_code::segment_closed, annals::severity::info, 0, "closed"});
   }
   void sync() override {}
   void reopen() override {}

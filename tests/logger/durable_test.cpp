@@ -36,14 +36,18 @@ class durable : public testing::Test {
     made.delivery = annals::delivery::durable;
     made.on_error = [this](const annals::error& what) {
       const std::lock_guard lock(heard_mutex);
-      heard.push_back(what);
+      heard.push_back(what.message);
+    };
+    made.on_notice = [this](const annals::notice& what) {
+      const std::lock_guard lock(heard_mutex);
+      heard.push_back(what.message);
     };
     return made;
   }
   std::string said(std::string_view part) {
     const std::lock_guard lock(heard_mutex);
-    for (const annals::error& one : heard) {
-      if (one.message.find(part) != std::string::npos) return one.message;
+    for (const std::string& one : heard) {
+      if (one.find(part) != std::string::npos) return one;
     }
     return "";
   }
@@ -51,7 +55,7 @@ class durable : public testing::Test {
   const support::temp_directory directory;
   const std::string log_path = directory / "audit.jsonl";
   std::mutex heard_mutex;
-  std::vector<annals::error> heard;
+  std::vector<std::string> heard;
 };
 
 // Writes to the journal fail, too, when told to.

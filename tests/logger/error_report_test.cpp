@@ -103,15 +103,55 @@ TEST(error_handler, finds_the_failure_counted_already) {
   EXPECT_EQ(failed, 1U);
 }
 
-TEST(error_handler, hears_of_damage_that_tail_log_meets) {
+TEST(notice_handler, is_called_for_lines_that_tail_log_skips) {
   const support::temp_directory dir;
   support::write_file(dir / "audit.jsonl", "{}\ngarbage\n{}\n");
-  std::vector<std::string> heard;
+  std::vector<annals::notice> heard;
   const annals::audit_logger log(
-      {.path = dir / "audit.jsonl", .on_error = [&](const annals::error& e) { heard.push_back(e.message); }});
+      {.path = dir / "audit.jsonl", .on_notice = [&](const annals::notice& n) { heard.push_back(n); }});
   EXPECT_EQ(log.tail_log().size(), 2U);
   ASSERT_EQ(heard.size(), 1U);
-  EXPECT_NE(heard[0].find("1 line skipped; at offset 3: not valid JSON"), std::string::npos) << heard[0];
+  EXPECT_EQ(heard[0].code, annals::notice_code::lines_skipped);
+  EXPECT_EQ(heard[0].severity, annals::severity::warning);
+  EXPECT_NE(heard[0].message.find("1 line skipped; at offset 3: not valid JSON"), std::string::npos) << heard[0].message;
+}
+
+// Gives a notice of each severity with each write.
+class talkative_sink final : public annals::sink {
+ public:
+  void write(const annals::batch&) override {
+    using annals::severity;
+    notify({annals::notice_code::segment_closed, severity::info, 0, "closed"});
+    notify({annals::notice_code::partial_line, severity::warning, 0, "ended"});
+    notify({annals::notice_code::rotation_failed, severity::error, 28, "cannot rotate"});
+  }
+  void sync() override {}
+  void reopen() override {}
+  annals::position position() override { return {}; }
+};
+
+TEST(notice_handler, gets_every_notice_and_then_no_error_is_reported) {
+  std::vector<annals::notice_code> notices;
+  std::vector<annals::errc> errors;
+  annals::audit_logger log({.on_error = [&](const annals::error& e) { errors.push_back(e.code); },
+                            .on_notice = [&](const annals::notice& n) { notices.push_back(n.code); },
+                            .sink = std::make_unique<talkative_sink>()});
+  EXPECT_TRUE(log.log_event("web", "x"));
+  using annals::notice_code;
+  EXPECT_EQ(notices, (std::vector{notice_code::segment_closed, notice_code::partial_line, notice_code::rotation_failed}));
+  EXPECT_TRUE(errors.empty());
+  EXPECT_EQ(log.stats().notices, 3U);
+}
+
+TEST(notice_handler, that_is_missing_leaves_failed_background_work_to_the_error_handler) {
+  std::vector<annals::error> errors;
+  annals::audit_logger log(
+      {.on_error = [&](const annals::error& e) { errors.push_back(e); }, .sink = std::make_unique<talkative_sink>()});
+  EXPECT_TRUE(log.log_event("web", "x"));
+  ASSERT_EQ(errors.size(), 1U) << "information and warnings are discarded";
+  EXPECT_EQ(errors[0].code, annals::errc::background_failed);
+  EXPECT_EQ(errors[0].system_code, 28);
+  EXPECT_EQ(errors[0].message, "cannot rotate");
 }
 
 // An event fails, and the error goes to this standard error. 0 when logging said so and the process is still there.

@@ -66,7 +66,10 @@ class faults : public testing::Test {
   std::string path = dir / "sub/audit.jsonl";
   std::vector<annals::error> heard;
   std::size_t torn_lines_allowed = 0;
-  annals::audit_logger log{{.path = path, .on_error = [this](const annals::error& e) { heard.push_back(e); }}};
+  std::vector<annals::notice> notices;
+  annals::audit_logger log{{.path = path,
+                            .on_error = [this](const annals::error& e) { heard.push_back(e); },
+                            .on_notice = [this](const annals::notice& n) { notices.push_back(n); }}};
 };
 
 TEST_F(faults, opening_fails) {
@@ -277,8 +280,10 @@ TEST_F(faults, looking_whether_the_file_was_replaced_fails_and_logging_goes_on) 
   calls.advance(std::chrono::seconds(1));
   EXPECT_TRUE(log_one()) << "what we hold is a file all the same";
   EXPECT_EQ(log.stats().notices, 1U);
-  ASSERT_EQ(heard.size(), 1U);
-  EXPECT_NE(heard[0].message.find("cannot examine '" + path + "'"), std::string::npos);
+  ASSERT_EQ(notices.size(), 1U);
+  EXPECT_EQ(notices[0].code, annals::notice_code::check_failed);
+  EXPECT_EQ(notices[0].system_code, EACCES);
+  EXPECT_NE(notices[0].message.find("cannot examine '" + path + "'"), std::string::npos);
   calls.heal();
   expect_recovery();
 }

@@ -320,7 +320,7 @@ TEST(log_event, does_not_refuse_raw_json_for_its_white_space) {
 TEST(audit_logger, hears_a_sink_that_has_something_to_say_when_it_is_destroyed) {
   class leaving_sink : public annals::sink {
    public:
-    ~leaving_sink() override { notice({annals::errc::torn_tail, 0, "goodbye"}); }
+    ~leaving_sink() override { notify({annals::notice_code::other, annals::severity::info, 0, "goodbye"}); }
     void write(const annals::batch&) override {}
     void sync() override {}
     void reopen() override {}
@@ -329,7 +329,7 @@ TEST(audit_logger, hears_a_sink_that_has_something_to_say_when_it_is_destroyed) 
   std::vector<std::string> heard;
   {
     const annals::audit_logger log(
-        {.on_error = [&](const annals::error& e) { heard.push_back(e.message); }, .sink = std::make_unique<leaving_sink>()});
+        {.on_notice = [&](const annals::notice& n) { heard.push_back(n.message); }, .sink = std::make_unique<leaving_sink>()});
   }
   EXPECT_EQ(heard, std::vector<std::string>{"goodbye"});
 }

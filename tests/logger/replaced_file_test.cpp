@@ -34,8 +34,8 @@ class replaced_file : public testing::Test {
   support::temp_directory dir;
   support::faulty_calls calls;
   std::string path = dir / "audit.jsonl";
-  std::vector<annals::error> heard;
-  annals::audit_logger log{{.path = path, .on_error = [this](const annals::error& e) { heard.push_back(e); }}};
+  std::vector<annals::notice> heard;
+  annals::audit_logger log{{.path = path, .on_notice = [this](const annals::notice& n) { heard.push_back(n); }}};
 };
 
 TEST_F(replaced_file, renamed_is_noticed_within_100_ms) {
@@ -46,7 +46,7 @@ TEST_F(replaced_file, renamed_is_noticed_within_100_ms) {
   EXPECT_EQ(annals::tail_log(path + ".1").at(0).action, "before");
   EXPECT_EQ(annals::tail_log(path).at(0).action, "after");
   ASSERT_EQ(heard.size(), 1U);
-  EXPECT_EQ(heard[0].code, annals::errc::replaced);
+  EXPECT_EQ(heard[0].code, annals::notice_code::file_replaced);
   EXPECT_NE(heard[0].message.find("was renamed or replaced by somebody else; the last event may be in the old file"),
             std::string::npos)
       << heard[0].message;
@@ -56,7 +56,7 @@ TEST_F(replaced_file, renamed_is_noticed_within_100_ms) {
 
 TEST_F(replaced_file, removed_is_noticed_and_made_anew_with_its_directory) {
   path = dir / "sub/audit.jsonl";
-  annals::audit_logger own({.path = path, .on_error = [this](const annals::error& e) { heard.push_back(e); }});
+  annals::audit_logger own({.path = path, .on_notice = [this](const annals::notice& n) { heard.push_back(n); }});
   EXPECT_TRUE(own.log_event("web", "before"));
   std::filesystem::remove_all(dir / "sub");
   calls.advance(100ms);
@@ -174,14 +174,14 @@ TEST(torn_tail, of_a_dead_writer_is_ended_first_and_reported) {
   const support::temp_directory dir;
   const std::string path = dir / "audit.jsonl";
   support::write_file(path, "{\"action\":\"a\"}\n{\"action\":\"to");
-  std::vector<annals::error> heard;
-  annals::audit_logger log({.path = path, .on_error = [&](const annals::error& e) { heard.push_back(e); }});
+  std::vector<annals::notice> heard;
+  annals::audit_logger log({.path = path, .on_notice = [&](const annals::notice& n) { heard.push_back(n); }});
   EXPECT_TRUE(log.log_event("web", "b"));
   const auto lines = support::lines_of(path);
   ASSERT_EQ(lines.size(), 3U);
   EXPECT_EQ(lines[1], "{\"action\":\"to");
   ASSERT_EQ(heard.size(), 1U);
-  EXPECT_EQ(heard[0].code, annals::errc::torn_tail);
+  EXPECT_EQ(heard[0].code, annals::notice_code::partial_line);
   EXPECT_NE(heard[0].message.find("up to offset 28"), std::string::npos) << heard[0].message;
   std::vector<annals::damage> damages;
   EXPECT_EQ(annals::tail_log(path, 50, {.on_damage = [&](const annals::damage& d) { damages.push_back(d); }}).size(), 2U);

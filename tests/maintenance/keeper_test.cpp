@@ -35,6 +35,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using annals::errc;
+using annals::notice_code;
 using annals::pressure_stage;
 using annals::pressure_thresholds;
 using annals::space_amount;
@@ -90,11 +91,11 @@ TEST(Pressure, is_read_from_the_options_of_a_sink) {
 class Keeper : public testing::Test {
  protected:
   annals::keeper make(const annals::retention_policy& policy, const pressure_thresholds& thresholds) {
-    return annals::keeper(path_, policy, thresholds, [this](const annals::error& what) { heard_.push_back(what); });
+    return annals::keeper(path_, policy, thresholds, [this](const annals::notice& what) { heard_.push_back(what); });
   }
-  std::size_t heard(errc code) const {
+  std::size_t heard(notice_code code) const {
     std::size_t count = 0;
-    for (const annals::error& one : heard_) count += one.code == code ? 1 : 0;
+    for (const annals::notice& one : heard_) count += one.code == code ? 1 : 0;
     return count;
   }
   // Calls on_write until something holds; it never waits itself.
@@ -116,7 +117,7 @@ class Keeper : public testing::Test {
   support::temp_directory directory_;
   std::string path_ = directory_ / "audit.jsonl";
   support::log_files log_{path_};
-  std::vector<annals::error> heard_;
+  std::vector<annals::notice> heard_;
 };
 
 TEST_F(Keeper, tells_of_each_stage_once_and_of_the_end) {
@@ -133,7 +134,8 @@ TEST_F(Keeper, tells_of_each_stage_once_and_of_the_end) {
   EXPECT_FALSE(at_free(900));
   EXPECT_FALSE(at_free(900));
   ASSERT_EQ(heard_.size(), 1u);
-  EXPECT_EQ(heard_[0].code, errc::disk_space);
+  EXPECT_EQ(heard_[0].code, notice_code::disk_space);
+  EXPECT_EQ(heard_[0].severity, annals::severity::warning);
   EXPECT_NE(heard_[0].message.find("900 bytes of 10KB are free, less than 10% (stage \"warn\")"), std::string::npos)
       << heard_[0].message;
   EXPECT_FALSE(at_free(700));
@@ -190,7 +192,7 @@ TEST_F(Keeper, deletes_after_a_rotation_what_the_policy_says_and_tells) {
   add_segments(5);
   annals::keeper keeper = make({.keep_segments = 2}, {});
   keeper.after_rotation();
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 1; }));
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 1; }));
   EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{4, 5}));
   EXPECT_NE(heard_[0].message.find("3 segments from 1 to 3"), std::string::npos) << heard_[0].message;
   EXPECT_NE(heard_[0].message.find("15 events"), std::string::npos) << heard_[0].message;
@@ -201,10 +203,10 @@ TEST_F(Keeper, considers_deletions_with_the_first_write_and_then_every_minute) {
   calls.freeze();
   add_segments(3);
   annals::keeper keeper = make({.keep_segments = 2}, {});
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 1; }));
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 1; }));
   log_.add_plain(4, long_ago, log_.lines(5, long_ago));
   calls.advance(61s);
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 2; }));
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 2; }));
   EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{3, 4}));
 }
 
@@ -215,7 +217,7 @@ TEST_F(Keeper, under_pressure_never_deletes_what_the_policy_keeps) {
   calls.set_space({10'000, 10, 10});
   annals::keeper keeper = make({.keep_segments = 4}, by_percent);
   EXPECT_TRUE(keeper.on_write(1));
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 1; }));
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 1; }));
   for (int i = 0; i < 20; ++i) {
     calls.advance(11s);
     EXPECT_TRUE(keeper.on_write(1));
@@ -228,28 +230,28 @@ TEST_F(Keeper, tells_of_a_failure_once) {
   support::write_file(path_ + ".holds", "garbage");
   annals::keeper keeper = make({.keep_segments = 1}, {});
   keeper.after_rotation();
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::invalid_json) == 1; }));
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::deletion_failed) == 1; }));
   for (int i = 0; i < 10; ++i) keeper.after_rotation();
   std::filesystem::remove(path_ + ".holds");
   keeper.after_rotation();
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 1; }));
-  EXPECT_EQ(heard(errc::invalid_json), 1u);
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 1; }));
+  EXPECT_EQ(heard(notice_code::deletion_failed), 1u);
 }
 
 TEST_F(Keeper, goes_on_in_a_child_of_fork) {
   add_segments(8);
   annals::keeper keeper = make({.keep_segments = 6}, {});
   keeper.after_rotation();
-  ASSERT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 1; }));
+  ASSERT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 1; }));
   log_.add_plain(9, long_ago, log_.lines(5, long_ago));
   support::expect_zero_in_child([&] {
     keeper.after_rotation();
-    return write_until(keeper, [this] { return heard(errc::segment_deleted) == 2; }) ? 0 : 1;
+    return write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 2; }) ? 0 : 1;
   });
   EXPECT_EQ(log_.numbers_on_disk().size(), 6u);
   log_.add_plain(10, long_ago, log_.lines(5, long_ago));
   keeper.after_rotation();
-  EXPECT_TRUE(write_until(keeper, [this] { return heard(errc::segment_deleted) == 2; }));
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::segment_deleted) == 2; }));
 }
 
 TEST_F(Keeper, without_limits_costs_no_system_call_and_starts_no_thread) {
@@ -279,7 +281,7 @@ TEST_F(Keeper, on_a_small_disk_no_line_is_ever_torn_and_writing_resumes) {
   }
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->code, errc::disk_space);
-  EXPECT_GE(heard(errc::disk_space), 1u);
+  EXPECT_GE(heard(notice_code::disk_space), 1u);
   const std::string content = support::content_of(path_);
   EXPECT_TRUE(content.ends_with("\n"));
   EXPECT_GT(content.size(), 3u << 20);

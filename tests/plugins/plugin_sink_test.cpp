@@ -42,8 +42,12 @@ annals::error failure_of(const std::string& variant, std::vector<annals::option>
 
 struct heard {
   std::vector<annals::error> errors;
+  std::vector<annals::notice> notices;
   auto handler() {
     return [this](const annals::error& what) { errors.push_back(what); };
+  }
+  auto notice_handler() {
+    return [this](const annals::notice& what) { notices.push_back(what); };
   }
 };
 
@@ -95,6 +99,7 @@ struct throwing : testing::Test {
     return annals::audit_logger(
         {.path = "/var/log/x.jsonl",
          .on_error = heard_.handler(),
+         .on_notice = heard_.notice_handler(),
          .sink = load("throwing", "throwing").make_sink({.options = options, .log_path = "/var/log/x.jsonl"})});
   }
   heard heard_;
@@ -132,31 +137,33 @@ TEST_F(throwing, a_notice_is_heard_and_tells_what_the_plugin_was_told) {
     annals::audit_logger log = make("notice", "");
     EXPECT_TRUE(log.log_event("web", "denied"));
     EXPECT_EQ(log.stats().notices, 1U);
-    ASSERT_EQ(heard_.errors.size(), 1U);
-    EXPECT_EQ(heard_.errors[0].code, annals::errc::torn_tail);
-    EXPECT_TRUE(heard_.errors[0].message.starts_with("the plugin 'throwing': log /var/log/x.jsonl host 0."))
-        << heard_.errors[0].message;
+    ASSERT_EQ(heard_.notices.size(), 1U);
+    EXPECT_EQ(heard_.notices[0].code, annals::notice_code::partial_line);
+    EXPECT_TRUE(heard_.notices[0].message.starts_with("the plugin 'throwing': log /var/log/x.jsonl host 0."))
+        << heard_.notices[0].message;
   }
-  EXPECT_EQ(heard_.errors.back().message, "the plugin 'throwing': destroyed");
+  EXPECT_EQ(heard_.notices.back().message, "the plugin 'throwing': destroyed");
+  EXPECT_TRUE(heard_.errors.empty());
 }
 
 TEST_F(throwing, archive_is_passed_on_with_its_segment) {
-  const auto sink = load("throwing", "throwing").make_sink({});
+  const auto archiver = load("throwing", "throwing").make_archiver({});
   try {
-    sink->archive({"/var/log/x-000042-20260131T235959Z.jsonl", 42});
+    archiver->archive({"/var/log/x-000042-20260131T235959Z.jsonl", 42});
     FAIL() << "expected it to throw";
   } catch (const annals::failure& thrown) {
     EXPECT_EQ(thrown.cause().message, "the plugin 'throwing': archived 42 /var/log/x-000042-20260131T235959Z.jsonl");
   }
 }
 
-TEST(plugin_sink, that_archives_nothing_says_so) {
-  const auto sink = load("null", "null").make_sink({});
+TEST(plugin_sink, is_not_made_as_an_archiver_where_the_plugin_offers_none) {
+  const annals::plugin loaded = load("null", "null");
   try {
-    sink->archive({"/x", 1});
+    (void)loaded.make_archiver({});
     FAIL() << "expected it to throw";
   } catch (const annals::failure& thrown) {
-    EXPECT_EQ(thrown.cause().message, "cannot archive '/x': this sink archives nothing");
+    EXPECT_EQ(thrown.cause().code, annals::errc::invalid_config);
+    EXPECT_EQ(thrown.cause().message, "the plugin 'null' archives nothing; expected an archiver, as zstd is");
   }
 }
 

@@ -80,7 +80,7 @@ annals::logger_options options(const std::string& path, const manner& how) {
   if (how.rotates) {
     const std::vector<annals::option> rotate = {{"size", kind::text, "16KiB"}};
     made.sink = loaded(ROTATE_PLUGIN).make_sink({.options = rotate, .log_path = path});
-    made.archiver = loaded(ZSTD_PLUGIN).make_sink({.log_path = path});
+    made.archiver = loaded(ZSTD_PLUGIN).make_archiver({.log_path = path});
   }
   return made;
 }

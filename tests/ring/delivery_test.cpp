@@ -70,6 +70,7 @@ TEST_F(a_ring, brings_every_event_into_the_log_and_leaves_no_file) {
   for (std::size_t i = 0; i < events.size(); ++i)
     EXPECT_EQ(std::get<std::int64_t>(*events[i].find("n")), static_cast<std::int64_t>(i));
   EXPECT_TRUE(heard.empty());
+  EXPECT_TRUE(notices.empty());
 }
 
 TEST_F(a_ring, shows_its_own_process_every_event_at_once) {

@@ -42,7 +42,7 @@ constexpr std::size_t line_bytes_max = 6000;  // more than a page: write(2) can 
 class rotating_sink final : public annals::sink {
  public:
   explicit rotating_sink(const std::string& path)
-      : writer_(path, 0600, {.bytes_max = 100'000}, [this](const annals::error& what) { notice(what); }) {}
+      : writer_(path, 0600, {.bytes_max = 100'000}, [this](const annals::notice& what) { notify(what); }) {}
   void write(const annals::batch& lines) override { writer_.write(lines); }
   void sync() override { writer_.sync(); }
   void reopen() override { writer_.reopen(); }
@@ -80,9 +80,10 @@ annals::logger_options options(const std::string& path, std::size_t ring_bytes, 
   made.delivery = annals::delivery::ring;
   made.ring_bytes = ring_bytes;
   made.latency_max = std::chrono::milliseconds(1);
-  made.on_error = [](const annals::error& what) {
-    const bool is_notice = what.code == annals::errc::segment_closed || what.code == annals::errc::torn_tail;
-    if (!is_notice) std::fprintf(stderr, "%s\n", what.message.c_str());
+  made.on_notice = [](const annals::notice& what) {
+    const bool is_expected =
+        what.code == annals::notice_code::segment_closed || what.code == annals::notice_code::partial_line;
+    if (!is_expected) std::fprintf(stderr, "%s\n", what.message.c_str());
   };
   if (rotates) made.sink = std::make_unique<rotating_sink>(path);
   return made;

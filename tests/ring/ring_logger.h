@@ -68,25 +68,32 @@ class a_ring : public testing::Test {
       const std::lock_guard lock(heard_mutex);
       heard.push_back(what);
     };
+    made.on_notice = [this](const annals::notice& what) {
+      const std::lock_guard lock(heard_mutex);
+      notices.push_back(what);
+    };
     return made;
   }
-  bool has_heard(annals::errc code) {
-    const std::lock_guard lock(heard_mutex);
-    return std::any_of(heard.begin(), heard.end(), [code](const annals::error& one) { return one.code == code; });
-  }
-  std::string said(annals::errc code) {
-    const std::lock_guard lock(heard_mutex);
-    for (const annals::error& one : heard) {
-      if (one.code == code) return one.message;
-    }
-    return "";
-  }
+  bool has_heard(annals::errc code) { return !said(code).empty(); }
+  std::string said(annals::errc code) { return message_in(heard, code); }
+  std::string said(annals::notice_code code) { return message_in(notices, code); }
 
   const support::temp_directory directory;
   const std::string log_path = directory / "audit.jsonl";
   const std::string ring_path = log_path + ".ring";
   std::mutex heard_mutex;
   std::vector<annals::error> heard;
+  std::vector<annals::notice> notices;
+
+ private:
+  template <class Report, class Code>
+  std::string message_in(const std::vector<Report>& reports, Code code) {
+    const std::lock_guard lock(heard_mutex);
+    for (const Report& one : reports) {
+      if (one.code == code) return one.message;
+    }
+    return "";
+  }
 };
 
 }  // namespace support

@@ -9,13 +9,18 @@ namespace support {
 class rotating_sink final : public annals::sink {
  public:
   rotating_sink(const std::string& path, annals::rotation::triggers when, unsigned mode = 0600)
-      : writer(path, mode, std::move(when), [this](const annals::error& what) { notice(what); }) {}
+      : writer(path, mode, std::move(when), [this](const annals::notice& what) { notify(what); }) {}
 
   void write(const annals::batch& lines) override { writer.write(lines); }
   void sync() override { writer.sync(); }
   void reopen() override { writer.reopen(); }
   annals::position position() override { return writer.position(); }
   bool keeps_log() const noexcept override { return true; }
+  std::optional<annals::closed_segment> start_segment() override {
+    const auto closed = writer.rotate();
+    if (!closed) return std::nullopt;
+    return annals::closed_segment{closed->path, closed->number};
+  }
 
   annals::rotation::segment_writer writer;
 };

@@ -41,7 +41,7 @@ class rotating : public testing::Test {
     log = std::make_unique<annals::audit_logger>(
         annals::logger_options{.path = path,
                                .timestamps = annals::precision::microseconds,
-                               .on_error = [this](const annals::error& e) { heard.push_back(e); },
+                               .on_notice = [this](const annals::notice& n) { heard.push_back(n); },
                                .sink = std::make_unique<support::rotating_sink>(path, std::move(when))});
   }
   void at(std::string_view time) { calls.set_now(annals::parse_timestamp(time)->time); }
@@ -68,7 +68,7 @@ class rotating : public testing::Test {
   support::temp_directory dir;
   support::faulty_calls calls;
   std::string path = dir / "audit.jsonl";
-  std::vector<annals::error> heard;
+  std::vector<annals::notice> heard;
   std::unique_ptr<annals::audit_logger> log;
   int number = 0;
 };
@@ -194,7 +194,7 @@ TEST_F(rotating, by_several_triggers_closes_when_the_first_of_them_asks) {
   EXPECT_EQ(found[0], 1);
   EXPECT_EQ(found[1], 1);
   EXPECT_GE(heard.size(), 1U);
-  EXPECT_EQ(heard[0].code, annals::errc::segment_closed);
+  EXPECT_EQ(heard[0].code, annals::notice_code::segment_closed);
   EXPECT_NE(heard[0].message.find("its interval is over"), std::string::npos) << heard[0].message;
 }
 

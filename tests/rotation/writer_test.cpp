@@ -43,7 +43,10 @@ class rotating_log : public testing::Test {
     auto made = std::make_unique<support::rotating_sink>(path, support::of_size(bytes_max));
     sink = made.get();
     log = std::make_unique<annals::audit_logger>(annals::logger_options{
-        .path = path, .on_error = [this](const annals::error& e) { heard.push_back(e); }, .sink = std::move(made)});
+        .path = path,
+        .on_error = [this](const annals::error& e) { errors.push_back(e); },
+        .on_notice = [this](const annals::notice& n) { heard.push_back(n); },
+        .sink = std::move(made)});
   }
   annals::receipt log_one() {
     annals::receipt made = log->log_event("web", "x", {.fields = {{"number", number}}});
@@ -70,7 +73,8 @@ class rotating_log : public testing::Test {
   support::temp_directory dir;
   support::faulty_calls calls;
   std::string path = dir / "audit.jsonl";
-  std::vector<annals::error> heard;
+  std::vector<annals::error> errors;
+  std::vector<annals::notice> heard;
   std::unique_ptr<annals::audit_logger> log;
   support::rotating_sink* sink = nullptr;
   int number = 0;
@@ -135,7 +139,7 @@ TEST_F(rotating_log, creates_no_segment_that_its_owner_could_not_write) {
 TEST_F(rotating_log, tells_of_each_rotation_of_its_own) {
   begin(1000);
   while (heard.empty()) ASSERT_TRUE(log_one());
-  EXPECT_EQ(heard[0].code, annals::errc::segment_closed);
+  EXPECT_EQ(heard[0].code, annals::notice_code::segment_closed);
   const whole_log whole(path);
   ASSERT_EQ(whole.closed.size(), 1U);
   EXPECT_NE(heard[0].message.find("'" + path + "' was closed as '" + whole.closed[0].path + "' ("), std::string::npos)
@@ -270,7 +274,7 @@ TEST_F(rotating_log, that_somebody_renames_without_a_lock_goes_on_at_its_path_wi
   EXPECT_TRUE(log->log_event("web", "after"));
   EXPECT_EQ(support::lines_of(path).size(), 1U);
   ASSERT_EQ(heard.size(), 1U);
-  EXPECT_EQ(heard[0].code, annals::errc::replaced);
+  EXPECT_EQ(heard[0].code, annals::notice_code::file_replaced);
   EXPECT_NE(heard[0].message.find("the last event may be in the old file"), std::string::npos) << heard[0].message;
 }
 
@@ -293,6 +297,7 @@ TEST_F(rotating_log, reopens_at_once_what_was_renamed_on_purpose) {
   EXPECT_TRUE(log_one());
   EXPECT_EQ(support::lines_of(path).size(), 1U);
   EXPECT_TRUE(heard.empty());
+  EXPECT_TRUE(errors.empty());
 }
 
 TEST_F(rotating_log, whose_lock_is_removed_goes_on_with_a_new_one) {
@@ -304,6 +309,7 @@ TEST_F(rotating_log, whose_lock_is_removed_goes_on_with_a_new_one) {
   rotate();
   EXPECT_TRUE(log_one());
   EXPECT_TRUE(heard.empty());
+  EXPECT_TRUE(errors.empty());
   expect_all_in_order();
 }
 

@@ -60,11 +60,10 @@ int run_writer(const std::string& path, int number, std::int64_t events) try {
   annals::logger_options options;
   options.path = path;
   options.sink = loaded(ROTATE_PLUGIN).make_sink({.options = rotate, .log_path = path});
-  options.archiver = loaded(ZSTD_PLUGIN).make_sink({.options = zstd, .log_path = path});
-  options.on_error = [&told](const annals::error& what) {
-    const bool is_notice = what.code == annals::errc::segment_closed || what.code == annals::errc::segment_deleted;
+  options.archiver = loaded(ZSTD_PLUGIN).make_archiver({.options = zstd, .log_path = path});
+  options.on_notice = [&told](const annals::notice& what) {
     const std::lock_guard lock(told);
-    if (!is_notice && what.system_code != EWOULDBLOCK && what.system_code != ENOENT)
+    if (what.severity != annals::severity::info && what.system_code != EWOULDBLOCK && what.system_code != ENOENT)
       std::fprintf(stderr, "writer: %s\n", what.message.c_str());
   };
   annals::audit_logger log(std::move(options));

@@ -3,6 +3,7 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,10 @@ failure::~failure() = default;
 
 const char* failure::what() const noexcept {
   return cause_->message.c_str();
+}
+
+notice failure_notice(notice_code code, const error& cause) {
+  return {code, severity::error, cause.system_code, cause.message};
 }
 
 std::string_view receipt::message() const noexcept {

@@ -10,6 +10,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -56,18 +57,15 @@ enum class errc : std::uint8_t {
   not_a_regular_file,  // a directory, FIFO, device, socket or symbolic link stands where the log should
   io,                  // the system refused; error::system_code is its errno
   sync_failed,         // a sync of this file failed: what it holds is not known to be durable, and never will be again
-  replaced,            // notice: the live segment was renamed, removed or replaced by somebody else
-  torn_tail,           // notice: the last line of a dead writer was incomplete and has been ended
-  damaged,             // notice: a reader skipped lines that are no events
-  segment_closed,      // notice: the live segment was closed by a rotation
-  segment_deleted,     // notice: closed segments were deleted, as their policy says
-  disk_space,          // the file system is nearly full; a notice, or why an event was refused
+  file_removed,        // another program removed the live segment before it was synced: events in it are lost
+  disk_space,          // the event was refused because the file system is nearly full
   ring_full,           // the ring has no room, and logger_options::on_full does not let the caller wait
   ring_not_owned,      // another process owns the ring of this log
-  ring_damaged,        // notice: a ring file was foreign, damaged or cut, and has been set aside
+  ring_damaged,        // another program truncated the ring: events in it are lost
   events_left,         // the logger has ended, and events are left in its ring, since the log could not take them
   invalid_config,      // a configuration, or the options of a sink, make no sense; the message names every place
   plugin_refused,      // a plugin was not found, or not loaded; the message has both sides and what to do
+  background_failed,   // a notice of severity::error, reported as an error because the logger has no notice handler
   sink_failed,         // a sink failed with something other than an annals error
 };
 
@@ -78,6 +76,50 @@ struct error {
   int system_code = 0;  // errno, or 0
   std::string message = {};
 };
+
+// --- notices --------------------------------------------------------------------------------------------------------
+
+enum class severity : std::uint8_t {
+  info,     // expected: a rotation, a deletion that the policy asks for
+  warning,  // unexpected, and no accepted event is lost
+  error,    // background work failed, or accepted events may be lost or damaged
+};
+
+// What a notice is about. docs/configuration.md lists when each is given and with which severity.
+enum class notice_code : std::uint8_t {
+  segment_closed,       // a rotation closed the live segment
+  segment_deleted,      // the retention policy deleted closed segments
+  segment_suspect,      // a sync of the live segment failed; it was closed, and a new one begun
+  file_replaced,        // another program renamed, removed or replaced the live segment
+  partial_line,         // the last line was incomplete, because its writer died or failed; it was ended
+  lines_skipped,        // audit_logger::tail_log() skipped lines that are not events
+  disk_space,           // the file system is nearly full, refuses events, or has space again
+  events_repeated,      // recovery wrote events again that may be in the log already
+  ring_damaged,         // the ring's file was foreign or corrupt; it, or a record in it, was not used
+  ring_in_use,          // another process owns the ring; this logger delivers directly
+  journal_damaged,      // the journal's file was foreign or corrupt; it was set aside
+  journal_unavailable,  // the journal cannot be used; the log itself is synced instead
+  rotation_failed,      // a rotation failed, or a step after it; logging continues
+  deletion_failed,      // the retention policy cannot delete segments
+  archive_failed,       // a closed segment was not archived; it is tried again
+  check_failed,         // the live segment or its file system cannot be examined
+  connection_lost,      // the sink lost its connection; what it sent last may be missing
+  other,                // none of the above; the message says what
+};
+
+// Something that a program or an operator should know, and that is not the failure of a call.
+struct notice {
+  notice_code code = notice_code::other;
+  annals::severity severity = annals::severity::info;
+  int system_code = 0;  // errno, or 0
+  std::string message = {};
+};
+
+using error_handler = std::function<void(const error&)>;
+using notice_handler = std::function<void(const notice&)>;
+
+// A notice of severity::error about an error that no caller gets.
+notice failure_notice(notice_code code, const error& cause);
 
 // What the few throwing functions throw (constructors on misuse, readers on I/O errors, sinks). `what()` is the message.
 class failure : public std::exception {

@@ -39,6 +39,10 @@ error ring_error(errc code, std::string message) {
   return {code, 0, std::move(message)};
 }
 
+notice ring_damage(std::string message) {
+  return {notice_code::ring_damaged, severity::error, 0, std::move(message)};
+}
+
 // Made when the library is loaded, and never destroyed: why the drain does not get on, where there is no memory to say more.
 const std::shared_ptr<const error>& out_of_memory = *new std::shared_ptr<const error>(
     std::make_shared<const error>(ring_error(errc::io, "cannot drain the ring: no memory left")));
@@ -153,18 +157,17 @@ std::optional<error> ring_drain::set_aside(const std::string& why) {
   std::replace(when.begin(), when.end(), ':', '-');
   const std::string aside = ring_path_ + ".damaged-" + when.substr(0, when.find('+'));
   if (auto failed = io::rename(ring_path_, aside)) return failed;
-  client_.report(ring_error(errc::ring_damaged, "'" + ring_path_ + "' is no ring that can be used: " + why +
-                                                    ". It was set aside as '" + aside +
-                                                    "', and a new one begun; events in it that " +
-                                                    "are not in the log can be looked for there with strings(1)"));
+  client_.report(ring_damage("'" + ring_path_ + "' is no ring that can be used: " + why + ". It was set aside as '" + aside +
+                             "', and a new one begun; events in it that are not in the log can be looked for there with "
+                             "strings(1)"));
   return std::nullopt;
 }
 
 // Brings the records that the last owner left into a state from which the queue goes on.
 std::optional<error> ring_drain::recover() {
   const auto report_damage = [this](const ring::record& one, std::string_view why) {
-    client_.report(ring_error(errc::ring_damaged, "'" + ring_path_ + "': skipped a record at word " + std::to_string(one.at) +
-                                                      ": " + std::string(why)));
+    client_.report(
+        ring_damage("'" + ring_path_ + "': skipped a record at word " + std::to_string(one.at) + ": " + std::string(why)));
   };
   const std::vector<ring::record> whole = ring::whole_records(*header_, mapping_.wrapped(), report_damage);
   std::vector<std::uint64_t> taken;
@@ -188,10 +191,10 @@ std::optional<error> ring_drain::recover() {
       found.uncertain = "its sink keeps no log that could be looked into";
     }
     if (!found.uncertain.empty()) {
-      client_.report(ring_error(errc::replaced, "the last owner of '" + ring_path_ + "' died while it wrote " +
-                                                    std::to_string(taken.size()) +
-                                                    " events, and what became of them is unknown, since " + found.uncertain +
-                                                    ": they are written again, and may be there twice"));
+      client_.report(notice{notice_code::events_repeated, severity::warning, 0,
+                            "the last owner of '" + ring_path_ + "' died while it wrote " + std::to_string(taken.size()) +
+                                " events, and what became of them is unknown, since " + found.uncertain +
+                                ": they are written again, and may be there twice"});
     }
     arrived = std::move(found.arrived);
   }
@@ -268,13 +271,13 @@ ring_drain::pass ring_drain::drain_once(std::chrono::nanoseconds how_patient) {
   if (!where) {
     queue_->take_back();
     failed_ = std::make_shared<const error>(std::move(where.error()));
-    heard_.push_back(*failed_);
+    errors_.push_back(*failed_);
     return pass::failed;
   }
   queue_->begin_writing(*where);
-  failed_ = client_.write({batch.lines, batch.count, batch.first_sequence, io::calls().now()}, heard_);
+  failed_ = client_.write({batch.lines, batch.count, batch.first_sequence, io::calls().now()}, notices_);
   if (failed_) {
-    heard_.push_back(*failed_);
+    errors_.push_back(*failed_);
     (void)settle_failed(batch);
     return pass::failed;
   }
@@ -313,7 +316,7 @@ bool ring_drain::settle_failed(const ring::queue::batch& batch) {
     auto found = find_in_log(options_.log_path, header_->batch, lines_);
     if (!found) {
       failed_ = std::make_shared<const error>(std::move(found.error()));
-      heard_.push_back(*failed_);
+      errors_.push_back(*failed_);
       return false;
     }
     arrived = std::move(found->arrived);
@@ -323,12 +326,15 @@ bool ring_drain::settle_failed(const ring::queue::batch& batch) {
 }
 
 void ring_drain::report_heard() noexcept {
-  std::vector<error> heard;
+  std::vector<error> errors;
+  std::vector<notice> notices;
   {
     const std::lock_guard lock(consumer_);
-    heard.swap(heard_);
+    errors.swap(errors_);
+    notices.swap(notices_);
   }
-  for (const error& what : heard) client_.report(what);
+  for (const notice& what : notices) client_.report(what);
+  for (const error& what : errors) client_.report(what);
 }
 
 void ring_drain::tell_of_dropped() {
@@ -425,7 +431,7 @@ void ring_drain::run() noexcept {
       head = queue_->head();
       end = queue_->mark_end();
       last = drain_once(patience);
-      has_heard = !heard_.empty();
+      has_heard = !errors_.empty() || !notices_.empty();
       is_held_up = queue_->is_held_up();
     } catch (const std::exception&) {  // no memory: as good as a failure of the sink
       last = pass::failed;

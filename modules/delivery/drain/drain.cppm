@@ -76,9 +76,11 @@ struct drain_options {
 class drain_client {
  public:
   virtual ~drain_client();
-  // Gives the batch to the sink: null when it took it. What the sink had to tell besides goes to `heard`.
-  virtual std::shared_ptr<const error> write(const batch& lines, std::vector<error>& heard) noexcept = 0;
-  virtual void report(const error& what) noexcept = 0;           // called with no lock of the drain's held
+  // Gives the batch to the sink: null when it took it. The sink's notices go to `notices`.
+  virtual std::shared_ptr<const error> write(const batch& lines, std::vector<notice>& notices) noexcept = 0;
+  // Called with no lock of the drain's held.
+  virtual void report(const error& what) noexcept = 0;
+  virtual void report(const notice& what) noexcept = 0;
   virtual std::string line_of_dropped(std::uint64_t count) = 0;  // the event that tells of events dropped
 };
 
@@ -168,11 +170,12 @@ class ring_drain {
   std::size_t prefaulted_ = 0;  // bytes from the beginning; the thread's alone
   bool inherited_ = false;
 
-  std::mutex& consumer_;                 // for the queue's consumer functions, and the next four
+  std::mutex& consumer_;                 // for the queue's consumer functions, and the next five
   ring::log_place live_;                 // the live segment when it was looked up last
   std::shared_ptr<const error> failed_;  // why the last batch was not written
   std::vector<std::string_view> lines_;
-  std::vector<error> heard_;  // to be reported once consumer_ is free
+  std::vector<error> errors_;  // to be reported once consumer_ is free, like the next
+  std::vector<notice> notices_;
 
   alignas(64) std::atomic<std::uint32_t> sleeping_ = working;
   std::atomic<bool> stopping_ = false;

@@ -44,10 +44,9 @@ class journal {
   static std::string path_of(const std::string& log_path);
 
   // Opens the journal of a log, or makes it, of `bytes` of groups (whole pages) and with `mode`, and owns it. Errors:
-  // ring_not_owned where another process has it, io. A file that is no journal is set aside (renamed), and `notice` hears of
-  // it.
-  static result<journal> open(const std::string& log_path, std::size_t bytes, unsigned mode,
-                              const std::function<void(const error&)>& notice);
+  // ring_not_owned where another process has it, io. A file that is no journal is set aside (renamed), and
+  // `on_notice` is called (journal_damaged).
+  static result<journal> open(const std::string& log_path, std::size_t bytes, unsigned mode, const notice_handler& on_notice);
 
   journal(journal&&) noexcept = default;
   journal& operator=(journal&&) noexcept = default;
@@ -77,7 +76,7 @@ class journal {
   journal() = default;
   static std::size_t pages_for(std::size_t line_bytes) noexcept;
   static result<std::optional<journal>> open_file(const std::string& path, std::size_t bytes, unsigned mode,
-                                                  const std::function<void(const error&)>& notice);
+                                                  const notice_handler& on_notice);
   std::optional<error> make(std::size_t bytes);
   std::optional<std::string> read_header();
 
@@ -100,7 +99,7 @@ struct journal_recovery {
   std::string log_path;
   unsigned file_mode = 0600;
   std::function<void(std::string_view lines, std::size_t count)> write;  // gives lines to the log; throws what fails
-  std::function<void(const error&)> notice;                              // what is no failure
+  notice_handler on_notice;                                              // events_repeated
 };
 
 // Brings into the log what the journal has and the log lacks, and makes the log durable from there on. Returns how many lines

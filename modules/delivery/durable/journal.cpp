@@ -77,11 +77,10 @@ std::size_t journal::pages_for(std::size_t line_bytes) noexcept {
   return (sizeof(group_header) + line_bytes + page_bytes - 1) / page_bytes;
 }
 
-result<journal> journal::open(const std::string& log_path, std::size_t bytes, unsigned mode,
-                              const std::function<void(const error&)>& notice) {
+result<journal> journal::open(const std::string& log_path, std::size_t bytes, unsigned mode, const notice_handler& on_notice) {
   const std::string path = path_of(log_path);
   for (int tries = 0; tries < open_tries; ++tries) {
-    auto opened = open_file(path, bytes, mode, notice);
+    auto opened = open_file(path, bytes, mode, on_notice);
     if (!opened) return std::move(opened.error());
     if (*opened) return std::move(**opened);
     std::this_thread::sleep_for(open_pause);
@@ -91,7 +90,7 @@ result<journal> journal::open(const std::string& log_path, std::size_t bytes, un
 
 // Nothing where another has it, or it was replaced at this moment.
 result<std::optional<journal>> journal::open_file(const std::string& path, std::size_t bytes, unsigned mode,
-                                                  const std::function<void(const error&)>& notice) {
+                                                  const notice_handler& on_notice) {
   journal made;
   made.path_ = path;
   auto opened = io::lock_file::open(path, mode, &made.grown_);
@@ -110,10 +109,9 @@ result<std::optional<journal>> journal::open_file(const std::string& path, std::
     std::replace(when.begin(), when.end(), ':', '-');
     const std::string aside = path + ".damaged-" + when.substr(0, when.find('+'));
     if (auto failed = io::rename(path, aside)) return std::move(*failed);
-    notice(journal_error(errc::ring_damaged, "'" + path + "' is no journal that can be used: " + *fault +
-                                                 ". It was set aside as '" + aside +
-                                                 "', and a new one begun; events in it that are not in the log can be looked "
-                                                 "for there with strings(1)"));
+    on_notice({notice_code::journal_damaged, severity::error, 0,
+               "'" + path + "' is no journal that can be used: " + *fault + ". It was set aside as '" + aside +
+                   "', and a new one begun; events in it that are not in the log can be looked for there with strings(1)"});
     return std::optional<journal>();
   }
   if (auto failed = made.make(bytes)) {

@@ -59,10 +59,10 @@ result<std::uint64_t> recover(const journal& from, const journal_recovery& with)
   if (!found) return std::move(found.error());
   if (found->torn) finish_torn(*found, with.log_path, with.file_mode, lines[*found->torn]);
   if (!found->uncertain.empty()) {
-    with.notice({errc::replaced, 0,
-                 "'" + journal::path_of(with.log_path) + "' holds " + std::to_string(lines.size()) +
-                     " events of a process that ended without notice, and whether they are in the log is unknown, since " +
-                     found->uncertain + ": they are written again, and may be there twice"});
+    with.on_notice({notice_code::events_repeated, severity::warning, 0,
+                    "'" + journal::path_of(with.log_path) + "' holds " + std::to_string(lines.size()) +
+                        " events of a process that ended without notice, and whether they are in the log is unknown, since " +
+                        found->uncertain + ": they are written again, and may be there twice"});
   }
   std::string missing;
   std::uint64_t count = 0;

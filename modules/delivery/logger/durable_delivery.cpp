@@ -132,11 +132,11 @@ void audit_logger::state::open_journal() {
   const auto now = io::calls().uptime();
   if (journal_refused && now - *journal_refused < journal_interval) return;
   journal_refused = now;
-  const auto note = [this](const error& what) { pending_notices.push_back(what); };
+  const auto note = [this](const notice& what) { pending_notices.push_back(what); };
   auto opened = journal::open(options.path, journal::bytes_default, options.file_mode, note);
   if (!opened) {
     has_journal_elsewhere = opened.error().code == errc::ring_not_owned;
-    if (!has_journal_elsewhere) note(opened.error());
+    if (!has_journal_elsewhere) note(failure_notice(notice_code::journal_unavailable, opened.error()));
     return;
   }
   const auto write = [this, now = io::calls().now()](std::string_view lines, std::size_t count) {
@@ -149,7 +149,7 @@ void audit_logger::state::open_journal() {
     journal_refused.reset();
     log_moved = false;
   } catch (const failure& thrown) {  // it stays as it is, and is tried again
-    note(thrown.cause());
+    note(failure_notice(notice_code::journal_unavailable, thrown.cause()));
   }
 }
 
@@ -166,7 +166,8 @@ void audit_logger::state::make_durable(const batch& written) {
 
 // The log itself is synced from now on, for a while.
 void audit_logger::state::tell_of_journal(const error& cause) {
-  pending_notices.push_back({cause.code, cause.system_code, cause.message + ". The log itself is synced instead"});
+  pending_notices.push_back({notice_code::journal_unavailable, severity::warning, cause.system_code,
+                             cause.message + ". The log itself is synced instead"});
   journal_failed = true;
 }
 
@@ -217,7 +218,7 @@ void audit_logger::state::begin_fresh_segment(const error& suspect_for) {
   sink->reopen();  // lets go of the file
   sink->reopen();  // and forgets what of it could not be made durable
   if (!*closed) return;
-  pending_notices.push_back({errc::segment_closed, 0,
+  pending_notices.push_back({notice_code::segment_suspect, severity::error, 0,
                              "'" + (*closed)->path +
                                  "' is suspect: a sync of it failed, and what it holds may not survive a power loss. "
                                  "It was closed, and logging goes on in a fresh segment"});
@@ -242,7 +243,9 @@ ring::log_place audit_logger::state::place() {
 
 // What it holds is durable in the log.
 void audit_logger::state::remove_journal() noexcept {
-  if (auto cause = own_journal->remove()) pending_notices.push_back(std::move(*cause));
+  if (const auto cause = own_journal->remove()) {
+    pending_notices.push_back(failure_notice(notice_code::journal_unavailable, *cause));
+  }
   own_journal.reset();
 }
 
@@ -253,10 +256,10 @@ void audit_logger::state::close_journal() noexcept {
     journal_failed = true;  // is not needed any more
     sync_log_itself(nullptr);
   } catch (const failure& thrown) {
-    pending_notices.push_back({thrown.cause().code, thrown.cause().system_code,
-                               thrown.cause().message + ". What was acknowledged is in '" + journal::path_of(options.path) +
-                                   "': it is brought into the log when that is next opened for writing with "
-                                   "delivery::durable, or by `annals recover`"});
+    reports.report(error{thrown.cause().code, thrown.cause().system_code,
+                         thrown.cause().message + ". What was acknowledged is in '" + journal::path_of(options.path) +
+                             "': it is brought into the log when that is next opened for writing with "
+                             "delivery::durable, or by `annals recover`"});
   } catch (const std::exception&) {  // no memory: it is left, too
   }
   own_journal.reset();

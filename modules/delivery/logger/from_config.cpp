@@ -16,18 +16,6 @@ namespace annals {
 
 namespace {
 
-// Makes a sink of the plugin `type`, which has to have the capability.
-std::unique_ptr<sink> made(const logger_config& config, const std::string& type, const std::vector<option>& options,
-                           std::uint64_t capability) {
-  const auto loaded = plugin_registry(config.plugin_directories).load(type);
-  if (!loaded) throw failure(loaded.error());
-  if ((loaded->info().capabilities & capability) != capability) {
-    throw failure({errc::invalid_config, 0,
-                   "the plugin '" + loaded->info().name + "' archives nothing; expected an archiver, as zstd is"});
-  }
-  return loaded->make_sink({options, config.path, config.file_mode});
-}
-
 // Whether it is known which plugin the member at `where` means, and where it is looked for: else it would be missing for that
 // reason alone.
 bool is_known(const config_check& checked, const std::string& where, const std::string& type) {
@@ -37,14 +25,14 @@ bool is_known(const config_check& checked, const std::string& where, const std::
 }
 
 // Throws with everything that is wrong: with the file, and with what its sink makes of its options.
-logger_options options_of(const std::string& path, std::function<void(const error&)> on_error) {
+logger_options options_of(const std::string& path) {
   config_check checked = check_config_file(path).value();
   logger_config& config = checked.config;
   logger_options options;
-  const auto make = [&](const char* member, const std::string& type, const std::vector<option>& given,
-                        std::uint64_t capability) {
+  const auto make = [&](const char* member, const std::string& type, const std::vector<option>& given, auto function) {
     try {
-      return made(config, type, given, capability);
+      const plugin loaded = plugin_registry(config.plugin_directories).load(type).value();
+      return (loaded.*function)({given, config.path, config.file_mode});
     } catch (const failure& failed) {
       error cause = failed.cause();
       if (!checked.problems.empty() || cause.message.find('\n') != std::string::npos) {
@@ -55,10 +43,10 @@ logger_options options_of(const std::string& path, std::function<void(const erro
     }
   };
   if (config.sink_type != "file" && is_known(checked, "$.sink", config.sink_type)) {
-    options.sink = make("sink", config.sink_type, config.sink_options, 0);
+    options.sink = make("sink", config.sink_type, config.sink_options, &plugin::make_sink);
   }
   if (is_known(checked, "$.archive", config.archiver_type)) {
-    options.archiver = make("archive", config.archiver_type, config.archiver_options, plugin_info::can_archive);
+    options.archiver = make("archive", config.archiver_type, config.archiver_options, &plugin::make_archiver);
   }
   if (!checked.problems.empty()) throw failure(config_error(path, checked.problems));
   options.path = std::move(config.path);
@@ -71,14 +59,16 @@ logger_options options_of(const std::string& path, std::function<void(const erro
   options.timestamps = config.timestamps;
   options.max_line_bytes = config.max_line_bytes;
   options.file_mode = config.file_mode;
-  options.on_error = std::move(on_error);
   return options;
 }
 
 }  // namespace
 
-audit_logger audit_logger::from_config(const std::string& path, std::function<void(const error&)> on_error) {
-  return audit_logger(options_of(path, std::move(on_error)));
+audit_logger audit_logger::from_config(const std::string& path, error_handler on_error, notice_handler on_notice) {
+  logger_options options = options_of(path);
+  options.on_error = std::move(on_error);
+  options.on_notice = std::move(on_notice);
+  return audit_logger(std::move(options));
 }
 
 }  // namespace annals

@@ -94,16 +94,17 @@ logger_options checked(logger_options options) {
 const std::shared_ptr<const error>& out_of_memory = *new std::shared_ptr<const error>(
     std::make_shared<const error>(error{errc::io, 0, "cannot log the event: no memory left"}));
 
-audit_logger::state::state(logger_options given) : options(checked(std::move(given))), reports(options.on_error) {
+audit_logger::state::state(logger_options given)
+    : options(checked(std::move(given))), reports(options.on_error, options.on_notice) {
   sink = std::move(options.sink);
   if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
   if (options.archiver) {
     archiver = std::make_unique<background_archiver>(std::move(options.archiver), options.path,
-                                                     [this](const error& what) { reports.report(what); });
+                                                     [this](const notice& what) { reports.report(what); });
   }
-  sink->set_notice_handler([this](const error& what) {
-    if (archiver && (what.code == errc::segment_closed || what.code == errc::disk_space)) archiver->wake();
-    if (what.code == errc::segment_closed || what.code == errc::replaced) log_moved = true;
+  sink->set_notice_handler([this](const notice& what) {
+    if (archiver && (what.code == notice_code::segment_closed || what.code == notice_code::disk_space)) archiver->wake();
+    if (what.code == notice_code::segment_closed || what.code == notice_code::file_replaced) log_moved = true;
     pending_notices.push_back(what);
   });
   through_ring = options.delivery == delivery::ring;
@@ -116,7 +117,7 @@ audit_logger::state::~state() {
   close_journal();
   sink.reset();  // which may still have something to say
   archiver.reset();
-  for (const error& what : pending_notices) reports.report(what);
+  for (const notice& what : pending_notices) reports.report(what);
 }
 
 // The exception being handled, as an error.
@@ -138,11 +139,11 @@ std::shared_ptr<const error> current_error() noexcept try {
 }
 
 void audit_logger::state::unlock_and_report(const error* cause, call_kind kind) noexcept {
-  const std::vector<error> heard = std::exchange(pending_notices, {});
+  const std::vector<notice> heard = std::exchange(pending_notices, {});
   notices.add(heard.size());
   sink_mutex.unlock();
   if (cause != nullptr && kind == call_kind::event) failed.fetch_add(1, std::memory_order_relaxed);
-  for (const error& what : heard) reports.report(what);
+  for (const notice& what : heard) reports.report(what);
   if (cause != nullptr) reports.report(*cause);
 }
 
@@ -276,9 +277,9 @@ std::vector<event> audit_logger::tail_log(std::int64_t n) const {
   };
   std::vector<event> events = annals::tail_log(state_->options.path, n, {.on_damage = note});
   if (first) {
-    state_->reports.report({errc::damaged, 0,
-                            "'" + first->file + "': " + std::to_string(count) + (count == 1 ? " line" : " lines") +
-                                " skipped; at offset " + std::to_string(first->offset) + ": " + first->cause});
+    state_->reports.report(notice{notice_code::lines_skipped, severity::warning, 0,
+                                  "'" + first->file + "': " + std::to_string(count) + (count == 1 ? " line" : " lines") +
+                                      " skipped; at offset " + std::to_string(first->offset) + ": " + first->cause});
   }
   return events;
 }

@@ -31,15 +31,19 @@ struct logger_options {
   precision timestamps = precision::seconds;            // of events that bring no time of their own
   std::size_t max_line_bytes = limits::line_bytes_max;  // newline included; 64 to limits::line_bytes_ceiling
   unsigned file_mode = 0600;                            // of files that are created; the umask applies
-  // Hears of every kind of failure and notice at once, and then at most once a second of each kind (errc::replaced: always);
-  // the message says how many it did not hear of. Called on the thread that failed, no lock held; what it throws is ignored.
-  // Standard error is written to when this is empty.
-  std::function<void(const error&)> on_error = {};
+  // Called for every failure, on the thread that failed, with no lock held: the first of a kind (errc) at once, then at most
+  // once a second, with the number of those between in the message. What it throws is ignored. Empty: the message is written to
+  // standard error.
+  error_handler on_error = {};
+  // Called for every notice, likewise, on the thread that met it (notice_code::file_replaced and events_repeated: always, since
+  // each says how many events are concerned). Empty: notices of severity::error go to on_error, as errc::background_failed;
+  // others are discarded.
+  notice_handler on_notice = {};
   // Where the lines go; the file sink on `path` when empty.
   std::unique_ptr<annals::sink> sink = {};
   // Gets the closed segments of the log, one by one, on a thread of the lowest priority, which the first rotation starts
-  // (docs/sinks.md, zstd). None: they stay as they are. Needs `path`.
-  std::unique_ptr<annals::sink> archiver = {};
+  // (docs/sinks.md, zstd). Empty: they stay as they are. Needs `path`.
+  std::unique_ptr<annals::archiver> archiver = {};
 
   // With delivery::ring alone. The ring is the file `path` + ".ring", which has all its blocks from the first event on, is
   // removed when the logger is destroyed, and is brought into the log by the next owner where that did not come to pass.
@@ -63,7 +67,7 @@ struct logger_stats {
   std::uint64_t accepted = 0;  // events whose receipt says so
   std::uint64_t failed = 0;    // events whose receipt says why not
   std::uint64_t bytes = 0;  // of the lines given to the sink, newlines included; with delivery::ring not yet those in the ring
-  std::uint64_t notices = 0;    // errc::replaced, errc::torn_tail and the like: no event failed
+  std::uint64_t notices = 0;    // that the sink gave
   std::uint64_t dropped = 0;    // of the failed ones: those that on_full::drop dropped
   std::uint64_t recovered = 0;  // events that a dead owner of the ring or the journal left, brought into the log by this logger
   archive_stats archive = {};
@@ -74,9 +78,10 @@ class audit_logger {
   // Opens nothing. Throws annals::failure (invalid_argument) on a misuse only: no path and no sink, an option out of range.
   explicit audit_logger(logger_options options);
 
-  // A logger as the file at `path` describes it (docs/configuration.md); `on_error` as in logger_options. Throws
-  // annals::failure: invalid_config with everything that is wrong in it, plugin_refused, or what the sink's plugin said.
-  static audit_logger from_config(const std::string& path, std::function<void(const error&)> on_error = {});
+  // A logger as the file at `path` describes it (docs/configuration.md); `on_error` and `on_notice` as in
+  // logger_options. Throws annals::failure: invalid_config with everything that is wrong in it, plugin_refused, or what the
+  // sink's plugin said.
+  static audit_logger from_config(const std::string& path, error_handler on_error = {}, notice_handler on_notice = {});
 
   // Waits for the segment that is just being archived: an archiver cannot be interrupted, but by a death.
   ~audit_logger();
@@ -111,8 +116,8 @@ class audit_logger {
   receipt reopen() noexcept;
 
   // The last `n` events in order; none for n <= 0 or where there is no file. Sees every event this process has had
-  // accepted. Lines that are no events are skipped, and the error handler hears of them (errc::damaged); annals::read_tail
-  // tells of each. Throws annals::failure when the file cannot be read.
+  // accepted. Lines that are no events are skipped, with a notice (lines_skipped); annals::read_tail reports each. Throws
+  // annals::failure when the file cannot be read.
   std::vector<event> tail_log(std::int64_t n = 50) const;
 
   logger_stats stats() const noexcept;
@@ -135,9 +140,9 @@ struct log_recovery {
 
 // Brings into the log at `path` what a dead process left in its ring (delivery::ring) and what a machine that lost its power
 // left in its journal (delivery::durable), makes it durable, and removes both. A logger of that delivery does so by itself with
-// its first event. `on_notice` hears of what is no failure. Errors: ring_not_owned while an owner lives, and what the log's
-// files refuse; then what is left stays. Any thread.
-result<log_recovery> recover_log(const std::string& path, std::function<void(const error&)> on_notice = {});
+// its first event. `on_notice` is called for what does not make it fail. Errors: ring_not_owned while an owner lives, and what
+// the log's files refuse; then what is left stays. Any thread.
+result<log_recovery> recover_log(const std::string& path, notice_handler on_notice = {});
 
 }  // namespace annals
 #pragma GCC visibility pop

@@ -29,13 +29,13 @@ namespace {
 // The log's files, by its lock where it has one: then others may rotate meanwhile.
 class log_files {
  public:
-  log_files(const std::string& path, std::function<void(const error&)> notice) {
+  log_files(const std::string& path, notice_handler on_notice) {
     const auto lock = io::status_at(rotation::lock_path(path)).value();
     if (lock) {
-      segments_.emplace(path, 0600, rotation::triggers{}, std::move(notice));
+      segments_.emplace(path, 0600, rotation::triggers{}, std::move(on_notice));
     } else {
       file_.emplace(path);
-      file_->set_notice_handler(std::move(notice));
+      file_->set_notice_handler(std::move(on_notice));
     }
   }
   void write(const batch& lines) { segments_ ? segments_->write(lines) : file_->write(lines); }
@@ -48,16 +48,20 @@ class log_files {
 
 class recovering final : public drain_client {
  public:
-  recovering(const std::string& path, std::function<void(const error&)> on_notice)
-      : on_notice_(std::move(on_notice)), files_(path, [this](const error& what) { report(what); }) {}
+  recovering(const std::string& path, notice_handler on_notice)
+      : on_notice_(std::move(on_notice)), files_(path, [this](const notice& what) { report(what); }) {}
 
-  std::shared_ptr<const error> write(const batch& lines, std::vector<error>&) noexcept override {
+  std::shared_ptr<const error> write(const batch& lines, std::vector<notice>&) noexcept override {
     return attempt([&] { files_.write(lines); });
   }
   std::shared_ptr<const error> sync() noexcept {
     return attempt([&] { files_.sync(); });
   }
   void report(const error& what) noexcept override try {
+    report(failure_notice(notice_code::other, what));
+  } catch (const std::exception&) {  // no memory for the message
+  }
+  void report(const notice& what) noexcept override try {
     if (on_notice_) on_notice_(what);
   } catch (...) {  // a handler that throws is not ours to mend
   }
@@ -74,7 +78,7 @@ class recovering final : public drain_client {
     return std::make_shared<const error>(error{errc::io, 0, failed.what()});
   }
 
-  std::function<void(const error&)> on_notice_;
+  notice_handler on_notice_;
   log_files files_;
 };
 
@@ -99,11 +103,11 @@ result<std::optional<std::uint64_t>> recover_journal(const std::string& path, re
   const auto there = io::status_at(journal::path_of(path));
   if (!there) return there.error();
   if (!*there) return std::optional<std::uint64_t>();
-  const auto note = [&client](const error& what) { client.report(what); };
+  const auto note = [&client](const notice& what) { client.report(what); };
   auto opened = journal::open(path, journal::page_bytes, 0600, note);
   if (!opened) return std::move(opened.error());
   const auto write = [&client](std::string_view lines, std::size_t count) {
-    std::vector<error> heard;
+    std::vector<notice> heard;
     if (const auto failed = client.write({lines, count, 1, io::calls().now()}, heard)) throw failure(*failed);
     if (const auto failed = client.sync()) throw failure(*failed);
   };
@@ -115,7 +119,7 @@ result<std::optional<std::uint64_t>> recover_journal(const std::string& path, re
 
 }  // namespace
 
-result<log_recovery> recover_log(const std::string& path, std::function<void(const error&)> on_notice) try {
+result<log_recovery> recover_log(const std::string& path, notice_handler on_notice) try {
   recovering client(path, std::move(on_notice));
   log_recovery done;
   for (const auto recover_from : {recover_journal, recover_ring}) {

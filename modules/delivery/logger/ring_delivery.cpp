@@ -107,7 +107,7 @@ std::optional<receipt> audit_logger::state::open_ring() try {
   }
   if (told) {
     told->message += ". As ring_in_use::use_direct asks for, this logger delivers directly";
-    reports.report(*told);
+    reports.report(notice{notice_code::ring_in_use, severity::warning, 0, std::move(told->message)});
     return std::nullopt;
   }
   failed.fetch_add(1, std::memory_order_relaxed);
@@ -190,7 +190,7 @@ logger_stats audit_logger::state::stats() const noexcept {
 
 // --- the drain's view ------------------------------------------------------------------------------------------------------
 
-std::shared_ptr<const error> audit_logger::state::write(const batch& lines, std::vector<error>& heard) noexcept {
+std::shared_ptr<const error> audit_logger::state::write(const batch& lines, std::vector<notice>& heard) noexcept {
   const std::lock_guard lock(sink_mutex);
   std::shared_ptr<const error> cause;
   try {

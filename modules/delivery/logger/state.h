@@ -8,6 +8,7 @@ namespace annals {
 
 inline constexpr std::chrono::seconds report_interval{1};
 inline constexpr std::size_t error_kinds = static_cast<std::size_t>(errc::sink_failed) + 1;
+inline constexpr std::size_t notice_kinds = static_cast<std::size_t>(notice_code::other) + 1;
 
 // A counter that is written under a lock, or by one thread, and read by any: no locked instruction needed.
 class counter {
@@ -21,19 +22,30 @@ class counter {
   std::atomic<std::uint64_t> value_ = 0;
 };
 
-// Passes errors on to the handler: the first of a kind at once, then one a second with the number of those between.
+// Passes errors and notices on to their handlers: the first of a kind at once, then one a second with the number of those
+// between.
 class error_reports {
  public:
-  inline explicit error_reports(std::function<void(const error&)> handler) : handler_(std::move(handler)) {}
+  inline error_reports(error_handler on_error, notice_handler on_notice)
+      : on_error_(std::move(on_error)), on_notice_(std::move(on_notice)) {}
 
   inline std::mutex& mutex() noexcept { return mutex_; }
 
-  inline void report(const error& what) noexcept try {
-    if (what.code == errc::replaced) return pass_on(what);  // each says how many events may be lost
+  inline void report(const error& what) noexcept { limit(errors_[static_cast<std::size_t>(what.code)], what); }
+  inline void report(const notice& what) noexcept { limit(notices_[static_cast<std::size_t>(what.code)], what); }
+
+ private:
+  struct kind {
+    std::optional<std::chrono::nanoseconds> reported;
+    std::uint64_t unheard = 0;
+  };
+
+  template <class Report>
+  inline void limit(kind& of_kind, const Report& what) noexcept try {
+    if (has_count(what)) return pass_on(what);
     std::uint64_t unheard = 0;
     {
       const std::lock_guard lock(mutex_);
-      kind& of_kind = kinds_[static_cast<std::size_t>(what.code)];
       const auto now = io::calls().uptime();
       if (of_kind.reported && now - *of_kind.reported < report_interval) {
         ++of_kind.unheard;
@@ -43,29 +55,38 @@ class error_reports {
       unheard = std::exchange(of_kind.unheard, 0);
     }
     if (unheard == 0) return pass_on(what);
-    error counted = what;
+    Report counted = what;
     counted.message += " (and " + std::to_string(unheard) + " more of this kind since the last report)";
     pass_on(counted);
   } catch (...) {  // a handler that throws, or no memory for a message: the counters and the receipt remain
   }
 
- private:
-  struct kind {
-    std::optional<std::chrono::nanoseconds> reported;
-    std::uint64_t unheard = 0;
-  };
+  // Each of these says how many events are concerned.
+  static inline bool has_count(const error&) noexcept { return false; }
+  static inline bool has_count(const notice& what) noexcept {
+    return what.code == notice_code::file_replaced || what.code == notice_code::events_repeated;
+  }
 
   inline void pass_on(const error& what) const {
-    if (handler_) {
-      handler_(what);
+    if (on_error_) {
+      on_error_(what);
     } else {
       io::print_error(what.message);
     }
   }
+  inline void pass_on(const notice& what) const {
+    if (on_notice_) {
+      on_notice_(what);
+    } else if (what.severity == severity::error) {
+      pass_on(error{errc::background_failed, what.system_code, what.message});
+    }
+  }
 
-  const std::function<void(const error&)> handler_;
+  const error_handler on_error_;
+  const notice_handler on_notice_;
   std::mutex mutex_;
-  std::array<kind, error_kinds> kinds_;
+  std::array<kind, error_kinds> errors_;
+  std::array<kind, notice_kinds> notices_;
 };
 
 // What must not be in the middle of anything when the process forks.
@@ -171,8 +192,9 @@ struct audit_logger::state final : drain_client, fork_participant {
   logger_stats stats() const noexcept;
 
   // As the drain sees us.
-  std::shared_ptr<const error> write(const batch& lines, std::vector<error>& heard) noexcept override;
+  std::shared_ptr<const error> write(const batch& lines, std::vector<notice>& heard) noexcept override;
   inline void report(const error& what) noexcept override { reports.report(what); }
+  inline void report(const notice& what) noexcept override { reports.report(what); }
   std::string line_of_dropped(std::uint64_t count) override;
 
   // As the fork guard sees us.
@@ -186,7 +208,7 @@ struct audit_logger::state final : drain_client, fork_participant {
   logger_options options;  // never changed once the constructor is done
   std::mutex sink_mutex;
   std::unique_ptr<annals::sink> sink;  // used under sink_mutex, and so are the next four
-  std::vector<error> pending_notices;
+  std::vector<notice> pending_notices;
   counter accepted;
   counter bytes;
   counter notices;

@@ -265,13 +265,20 @@ errc code_of(std::int32_t code) noexcept {
     case ANNALS_ERROR_OPTIONS: return errc::invalid_config;
     case ANNALS_ERROR_IO: return errc::io;
     case ANNALS_ERROR_SYNC: return errc::sync_failed;
-    case ANNALS_ERROR_REPLACED: return errc::replaced;
-    case ANNALS_ERROR_TORN_TAIL: return errc::torn_tail;
     case ANNALS_ERROR_NOT_REGULAR: return errc::not_a_regular_file;
-    case ANNALS_ERROR_CLOSED: return errc::segment_closed;
-    case ANNALS_ERROR_DELETED: return errc::segment_deleted;
     case ANNALS_ERROR_DISK_SPACE: return errc::disk_space;
     default: return errc::sink_failed;
+  }
+}
+
+notice notice_of(std::int32_t code, std::int32_t system_code, std::string message) {
+  switch (code) {
+    case ANNALS_ERROR_REPLACED: return {notice_code::file_replaced, severity::warning, system_code, std::move(message)};
+    case ANNALS_ERROR_TORN_TAIL: return {notice_code::partial_line, severity::warning, system_code, std::move(message)};
+    case ANNALS_ERROR_CLOSED: return {notice_code::segment_closed, severity::info, system_code, std::move(message)};
+    case ANNALS_ERROR_DELETED: return {notice_code::segment_deleted, severity::info, system_code, std::move(message)};
+    case ANNALS_ERROR_DISK_SPACE: return {notice_code::disk_space, severity::warning, system_code, std::move(message)};
+    default: return {notice_code::other, severity::error, system_code, std::move(message)};
   }
 }
 
@@ -311,7 +318,7 @@ class plugin_sink final : public sink {
     try {
       functions_.destroy(made_);
     } catch (...) {
-      notice({errc::sink_failed, 0, let_out("destroy")});
+      notify({notice_code::other, severity::error, 0, let_out("destroy")});
     }
   }
 
@@ -333,8 +340,7 @@ class plugin_sink final : public sink {
     return {where.segment, where.offset};
   }
   bool keeps_log() const noexcept override { return (library_->info.capabilities & plugin_info::writes_log) != 0; }
-  void archive(const closed_segment& segment) override {
-    if (functions_.archive == nullptr) return sink::archive(segment);
+  void archive(const closed_segment& segment) {
     annals_segment given = {};
     given.struct_size = sizeof given;
     given.path = segment.path.c_str();
@@ -416,13 +422,25 @@ class plugin_sink final : public sink {
 
   static void on_notice(void* context, std::int32_t code, std::int32_t system_code, const char* message) noexcept try {
     const auto& self = *static_cast<const plugin_sink*>(context);
-    self.notice({code_of(code), system_code, self.who() + ": " + text_of(message)});
+    self.notify(notice_of(code, system_code, self.who() + ": " + text_of(message)));
   } catch (const std::exception&) {  // no memory for a message
   }
 
   const std::shared_ptr<const plugin::library> library_;
   const annals_functions functions_;
   annals_sink* made_ = nullptr;
+};
+
+class plugin_archiver final : public archiver {
+ public:
+  plugin_archiver(std::shared_ptr<const plugin::library> library, const sink_request& request)
+      : with_(std::move(library), request) {
+    with_.set_notice_handler([this](const notice& what) { notify(what); });
+  }
+  void archive(const closed_segment& segment) override { with_.archive(segment); }
+
+ private:
+  plugin_sink with_;
 };
 
 }  // namespace
@@ -444,6 +462,14 @@ const void* plugin::descriptor() const noexcept {
 
 std::unique_ptr<sink> plugin::make_sink(const sink_request& request) const {
   return std::make_unique<plugin_sink>(library_, request);
+}
+
+std::unique_ptr<archiver> plugin::make_archiver(const sink_request& request) const {
+  if ((info().capabilities & plugin_info::can_archive) == 0) {
+    throw failure(
+        {errc::invalid_config, 0, "the plugin '" + info().name + "' archives nothing; expected an archiver, as zstd is"});
+  }
+  return std::make_unique<plugin_archiver>(library_, request);
 }
 
 plugin_abi host_abi() noexcept {

@@ -69,6 +69,9 @@ class plugin {
   // sink_failed or io for what else it says, sink_failed where it breaks its contract.
   std::unique_ptr<sink> make_sink(const sink_request& request) const;
 
+  // Likewise an archiver. Throws invalid_config where the plugin offers none.
+  std::unique_ptr<archiver> make_archiver(const sink_request& request) const;
+
   // The annals_plugin_descriptor, for tools that test plugins.
   const void* descriptor() const noexcept;
 

@@ -20,9 +20,9 @@ module annals.archiver;
 
 namespace annals {
 
-background_archiver::background_archiver(std::unique_ptr<sink> archiver, std::string live_path, reporter report)
-    : archiver_(std::move(archiver)), live_path_(std::move(live_path)), report_(std::move(report)) {
-  archiver_->set_notice_handler([this](const error& what) { tell(what); });
+background_archiver::background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report)
+    : archiver_(std::move(with)), live_path_(std::move(live_path)), report_(std::move(report)) {
+  archiver_->set_notice_handler([this](const notice& what) { this->report(what); });
 }
 
 background_archiver::~background_archiver() {
@@ -42,8 +42,8 @@ void background_archiver::wake() noexcept try {
     running_ = running::yes;
   } catch (const std::exception& refused) {
     running_ = running::no;
-    tell({errc::io, EAGAIN,
-          "cannot archive the closed segments of '" + live_path_ + "': no thread can be started: " + refused.what()});
+    report_failure({errc::io, EAGAIN,
+                    "cannot archive the closed segments of '" + live_path_ + "': no thread can be started: " + refused.what()});
   }
 } catch (const std::exception&) {  // no memory for the message: the next segment wakes it
 }
@@ -78,7 +78,7 @@ void background_archiver::run() noexcept {
 std::optional<std::chrono::nanoseconds> background_archiver::attempt_work() try {
   return work();
 } catch (const std::exception& failed) {
-  tell({errc::sink_failed, 0, "cannot archive the closed segments of '" + live_path_ + "': " + failed.what()});
+  report_failure({errc::sink_failed, 0, "cannot archive the closed segments of '" + live_path_ + "': " + failed.what()});
   return first_delay;
 }
 
@@ -87,7 +87,7 @@ std::optional<std::chrono::nanoseconds> background_archiver::work() {
   for (;;) {
     auto listed = segment::closed_segments(live_path_);
     if (!listed) {
-      tell(listed.error());
+      report_failure(listed.error());
       return first_delay;
     }
     std::vector<segment::closed_segment> waiting = std::move(*listed);
@@ -140,7 +140,7 @@ void background_archiver::archive(const segment::closed_segment& one) {
     if (left && *left) {
       ++failed_;
       put_off(of_segment);
-      return tell(
+      return report_failure(
           {errc::sink_failed, 0,
            "the archiver says that it has archived '" + one.path + "', and the segment is still there; it is tried again"});
     }
@@ -153,7 +153,7 @@ void background_archiver::archive(const segment::closed_segment& one) {
   if (failed->system_code == EWOULDBLOCK) return;                         // by another process
   if (const auto left = io::status_at(one.path); left && !*left) return;  // was deleted, or archived, under its hands
   ++failed_;
-  tell(*failed);
+  report_failure(*failed);
 }
 
 std::optional<error> background_archiver::try_archive(const segment::closed_segment& one) try {
@@ -171,9 +171,14 @@ void background_archiver::put_off(attempts& of_segment) const {
   of_segment.due = io::calls().uptime() + of_segment.delay;
 }
 
-void background_archiver::tell(const error& what) const noexcept try {
+void background_archiver::report(const notice& what) const noexcept try {
   report_(what);
-} catch (...) {  // a handler that throws, or no memory for a message: the counters remain
+} catch (...) {  // a handler that throws: the counters remain
+}
+
+void background_archiver::report_failure(const error& cause) const noexcept try {
+  report_(failure_notice(notice_code::archive_failed, cause));
+} catch (...) {  // likewise, or no memory for a message
 }
 
 }  // namespace annals

@@ -40,9 +40,8 @@ class background_archiver {
   static constexpr std::chrono::seconds first_delay{1};
   static constexpr std::chrono::seconds delay_max{600};
 
-  using reporter = std::function<void(const error&)>;  // called on the thread, no lock held
-
-  background_archiver(std::unique_ptr<sink> archiver, std::string live_path, reporter report);
+  // `report` is called on the thread, no lock held: archive_failed, and what the archiver reports.
+  background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report);
 
   // Waits for the segment that is being archived, if any: an archiver cannot be interrupted, but by a death.
   ~background_archiver();
@@ -71,11 +70,12 @@ class background_archiver {
   void archive(const segment::closed_segment& one);
   std::optional<error> try_archive(const segment::closed_segment& one);
   void put_off(attempts& of_segment) const;
-  void tell(const error& what) const noexcept;
+  void report(const notice& what) const noexcept;
+  void report_failure(const error& cause) const noexcept;
 
-  const std::unique_ptr<sink> archiver_;
+  const std::unique_ptr<archiver> archiver_;
   const std::string live_path_;
-  const reporter report_;
+  const notice_handler report_;
 
   std::atomic<running> running_ = running::no;
   std::atomic<std::uint32_t> signal_ = 0;  // changes when there is something to look at

@@ -47,7 +47,7 @@ std::string event_line(std::string_view action, std::string_view dest, std::stri
 }
 
 std::optional<error> append_durably(const std::string& path, const std::string& lines) try {
-  rotation::segment_writer live(path, file_mode, {}, [](const error&) {});
+  rotation::segment_writer live(path, file_mode, {}, [](const notice&) {});
   {
     const auto held = live.lock().lock();
     if (!held) return held.error();

@@ -64,7 +64,7 @@ class worker {
   }
 
   bool has_news() const noexcept { return has_news_.load(std::memory_order_relaxed); }
-  std::vector<error> news() {
+  std::vector<notice> news() {
     const std::lock_guard lock(mutex_);
     has_news_ = false;
     return std::exchange(news_, {});
@@ -88,7 +88,7 @@ class worker {
     }
   }
 
-  std::optional<error> prune_once() noexcept try {
+  std::optional<notice> prune_once() noexcept try {
     auto outcome = maintenance::prune(known_, policy_, false);
     if (outcome) {
       last_failure_.clear();
@@ -98,16 +98,16 @@ class worker {
     error& failed = outcome.error();
     if (maintenance::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
     last_failure_ = failed.message;
-    return std::move(failed);
+    return failure_notice(notice_code::deletion_failed, failed);
   } catch (const std::exception&) {  // no memory: the next time
     return std::nullopt;
   }
 
-  error told(const std::vector<planned_deletion>& deleted) const {
+  notice told(const std::vector<planned_deletion>& deleted) const {
     std::uint64_t events = 0;
     for (const planned_deletion& one : deleted) events += one.segment.events.value_or(0);
     const bool is_one = deleted.size() == 1;
-    return {errc::segment_deleted, 0,
+    return {notice_code::segment_deleted, severity::info, 0,
             (is_one ? "segment " + std::to_string(deleted.front().segment.number)
                     : std::to_string(deleted.size()) + " segments from " + std::to_string(deleted.front().segment.number) +
                           " to " + std::to_string(deleted.back().segment.number)) +
@@ -123,7 +123,7 @@ class worker {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool is_wanted_ = false;
-  std::vector<error> news_;
+  std::vector<notice> news_;
   std::atomic<bool> has_news_ = false;
   std::thread thread_;
 };
@@ -149,13 +149,18 @@ std::string_view name_of(pressure_stage stage) noexcept {
   return "none";
 }
 
+severity how_severe(pressure_stage stage) noexcept {
+  if (stage == pressure_stage::none) return severity::info;
+  return stage == pressure_stage::refuse ? severity::error : severity::warning;
+}
+
 }  // namespace
 
 struct keeper::state {
   std::string path;
   retention_policy policy;
   pressure_thresholds thresholds;
-  std::function<void(const error&)> notice;
+  notice_handler on_notice;
   pressure_stage stage = pressure_stage::none;
   disk_space space;
   std::uint64_t written = 0;  // since the disk was looked at
@@ -174,16 +179,14 @@ struct keeper::state {
     }
   }
 
-  error told() const {
+  std::string told() const {
     const std::string free = words::bytes(space.free_bytes) + " of " + words::bytes(space.total_bytes) + " are free";
-    if (stage == pressure_stage::none) {
-      return {errc::disk_space, 0, "the file system of '" + path + "' has room again: " + free};
-    }
+    if (stage == pressure_stage::none) return "the file system of '" + path + "' has room again: " + free;
     std::string text = "the file system of '" + path + "' is nearly full: " + free + ", less than " + to_string(*threshold()) +
                        " (stage \"" + std::string(name_of(stage)) + "\")";
     if (stage == pressure_stage::refuse)
       text += "; events are refused until there is room: make some, or let the policy keep less";
-    return {errc::disk_space, 0, std::move(text)};
+    return text;
   }
 
   // Considers deletions, on the other thread.
@@ -194,7 +197,8 @@ struct keeper::state {
     if (!deleting) deleting = std::make_unique<worker>(path, policy);
     deleting->ask();
   } catch (const std::exception& failed) {  // no thread to be had
-    notice({errc::io, 0, "cannot start the thread that deletes segments of '" + path + "': " + failed.what()});
+    on_notice({notice_code::deletion_failed, severity::error, 0,
+               "cannot start the thread that deletes segments of '" + path + "': " + failed.what()});
   }
 
   void look(nanoseconds now) {
@@ -202,7 +206,7 @@ struct keeper::state {
     written = 0;
     const auto found = maintenance::space_of(path);
     if (!found) {
-      if (found.error().message != last_failure) notice(found.error());
+      if (found.error().message != last_failure) on_notice(failure_notice(notice_code::check_failed, found.error()));
       last_failure = found.error().message;
       return;
     }
@@ -212,24 +216,26 @@ struct keeper::state {
     const bool is_worse = stage > before;
     if (stage != before || (stage >= pressure_stage::archive && now >= next_reminder)) {
       next_reminder = now + reminder_interval;
-      if (is_worse || stage == before || stage == pressure_stage::none) notice(told());
+      if (is_worse || stage == before || stage == pressure_stage::none) {
+        on_notice({notice_code::disk_space, how_severe(stage), 0, told()});
+      }
     }
     if (is_worse && stage >= pressure_stage::prune) next_prune = now;
   }
 
   void tell_news() {
     if (!deleting || !deleting->has_news() || !deleting->is_of(io::calls().process())) return;
-    for (const error& one : deleting->news()) notice(one);
+    for (const notice& one : deleting->news()) on_notice(one);
   }
 };
 
 keeper::keeper(std::string path, const retention_policy& policy, const pressure_thresholds& thresholds,
-               std::function<void(const error&)> notice)
+               notice_handler on_notice)
     : state_(std::make_unique<state>()) {
   state_->path = std::move(path);
   state_->policy = policy;
   state_->thresholds = thresholds;
-  state_->notice = std::move(notice);
+  state_->on_notice = std::move(on_notice);
 }
 
 keeper::~keeper() {
@@ -248,7 +254,7 @@ std::optional<error> keeper::on_write(std::size_t bytes) {
     if (s.stage == pressure_stage::refuse) {
       if (now >= s.next_prune) s.ask(now);
       s.tell_news();
-      return s.told();
+      return error{errc::disk_space, 0, s.told()};
     }
     s.written += bytes;
   }

@@ -165,9 +165,8 @@ pressure_stage next_stage(pressure_stage present, const pressure_thresholds& thr
 // way.
 class keeper {
  public:
-  // `notice` hears of what happens (errc::disk_space, errc::segment_deleted, and what went wrong), within the calls.
-  keeper(std::string path, const retention_policy& policy, const pressure_thresholds& thresholds,
-         std::function<void(const error&)> notice);
+  // `on_notice` is called within the calls: disk_space, segment_deleted, deletion_failed, check_failed.
+  keeper(std::string path, const retention_policy& policy, const pressure_thresholds& thresholds, notice_handler on_notice);
   ~keeper();
   keeper(const keeper&) = delete;
   keeper& operator=(const keeper&) = delete;

@@ -196,9 +196,9 @@ struct closed_file {
 class segment_writer {
  public:
   // `mode` is that of a live segment where there was none; a rotation keeps that of the old one. Within the calls, `notice`
-  // hears of what is no failure (a rotation that failed is none: logging goes on in the file there is), and of each rotation of
-  // this writer (errc::segment_closed), and then `closed` does.
-  segment_writer(std::string path, unsigned mode, triggers when, std::function<void(const error&)> notice,
+  // is called: for each rotation of this writer (segment_closed, then `closed` is called), for one that failed
+  // (rotation_failed: logging continues in the current file), and as annals.sinks.appender does.
+  segment_writer(std::string path, unsigned mode, triggers when, notice_handler notice,
                  std::function<void(const closed_file&)> closed = {});
   segment_writer(const segment_writer&) = delete;
   segment_writer& operator=(const segment_writer&) = delete;
@@ -262,7 +262,7 @@ class segment_writer {
   log_lock lock_;
   appender appender_;
   triggers when_;
-  std::function<void(const error&)> notice_;
+  notice_handler notice_;
   std::function<void(const closed_file&)> closed_;
 
   // Below `due_` and not below `floor_` no time trigger fires. Where that is not known, no time lies between them.

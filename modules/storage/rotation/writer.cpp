@@ -52,7 +52,7 @@ std::optional<time_point> first_time(const io::file& file) {
 
 }  // namespace
 
-segment_writer::segment_writer(std::string path, unsigned mode, triggers when, std::function<void(const error&)> notice,
+segment_writer::segment_writer(std::string path, unsigned mode, triggers when, notice_handler notice,
                                std::function<void(const closed_file&)> closed)
     : lock_(path, mode),
       appender_(std::move(path), mode, notice),
@@ -265,7 +265,7 @@ void segment_writer::rotate_or_suspend(cause why, time_point now, std::size_t ne
     closed = close_live(held, now);
   } catch (const sink_error& failed) {
     suspended_until_ = io::calls().uptime() + retry_interval;
-    error cause = failed.cause();
+    notice cause = failure_notice(notice_code::rotation_failed, failed.cause());
     cause.message =
         "cannot rotate '" + appender_.path() + "', which goes on as it is, to try again in a second: " + cause.message;
     notice_(cause);
@@ -292,7 +292,7 @@ bool segment_writer::is_wanted(cause why, time_point now, std::size_t next_bytes
 // Closes the live segment, which is open and not empty: rename, and create. Killed anywhere in here, there is a whole log: at
 // worst one without a live segment, which the next writer creates.
 closed_file segment_writer::close_live(const log_lock::exclusive& held, time_point now) {
-  appender_.end_torn_tail();  // nobody ends it later
+  appender_.end_partial_line();  // nobody ends it later
   const io::file_status old = or_throw(appender_.file().status());
   const time_point time = first_time(appender_.file()).value_or(old.modified);
   closed_file closed;
@@ -307,7 +307,7 @@ closed_file segment_writer::close_live(const log_lock::exclusive& held, time_poi
   try {
     create_like(old, now);
   } catch (const sink_error& failed) {  // it is closed all the same, and the next event tries again
-    notice_(failed.cause());
+    notice_(failure_notice(notice_code::rotation_failed, failed.cause()));
   }
   return closed;
 }
@@ -318,18 +318,18 @@ void segment_writer::create_like(const io::file_status& old, time_point now) {
   const std::uint32_t user = io::calls().effective_user();
   if (user != 0 && user != old.owner && (old.mode & 0022U) == 0) return;
   appender_.look(now);
-  if (auto failed = appender_.file().make_like(old)) notice_(*failed);
+  if (auto failed = appender_.file().make_like(old)) notice_(failure_notice(notice_code::rotation_failed, *failed));
   note_facts(now);
 }
 
 void segment_writer::tell(const closed_file& closed, cause why) {
   appender_.sync_surplus();
   if (auto failed = appender_.sync_directories()) {
-    notice_(*failed);  // sync() tries again
+    notice_(failure_notice(notice_code::rotation_failed, *failed));  // sync() tries again
   } else {
     lock_.closed(closed.number);
   }
-  notice_({errc::segment_closed, 0,
+  notice_({notice_code::segment_closed, severity::info, 0,
            "'" + appender_.path() + "' was closed as '" + closed.path + "' (" + std::to_string(closed.bytes) +
                " bytes): " + std::string(words_for(why))});
   if (closed_) closed_(closed);
@@ -394,7 +394,7 @@ result<std::optional<closed_file>> rotate(const std::string& path) {
   try {
     const auto status = or_throw(io::status_at(path));
     if (!status) return std::optional<closed_file>();
-    segment_writer writer(path, status->mode, {}, [](const error&) {});
+    segment_writer writer(path, status->mode, {}, [](const notice&) {});
     return writer.rotate();
   } catch (const sink_error& failed) {
     return failed.cause();

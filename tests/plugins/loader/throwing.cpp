@@ -20,7 +20,7 @@ void throw_as_told(const std::string& what) {
   if (what == "sync") throw annals::sink_error({annals::errc::sync_failed, 5, "cannot sync 'x': Input/output error"});
 }
 
-class throwing_sink final : public annals::sink {
+class throwing_sink final : public annals::sdk::archiving_sink {
  public:
   explicit throwing_sink(const annals::sdk::host& host) : log_path_(host.log_path), version_(host.version) {
     for (const annals::option& given : host.options) {
@@ -29,10 +29,12 @@ class throwing_sink final : public annals::sink {
     }
     at("create");
   }
-  ~throwing_sink() override { notice({annals::errc::replaced, 0, "destroyed"}); }
+  ~throwing_sink() override { notify({annals::notice_code::file_replaced, annals::severity::error, 0, "destroyed"}); }
   void write(const annals::batch& lines) override {
     at("write");
-    if (from_ == "notice") notice({annals::errc::torn_tail, 0, "log " + log_path_ + " host " + version_});
+    if (from_ == "notice") {
+      notify({annals::notice_code::partial_line, annals::severity::warning, 0, "log " + log_path_ + " host " + version_});
+    }
     bytes_ += lines.lines.size();
   }
   void sync() override { at("sync"); }
