@@ -107,25 +107,18 @@ set(ANNALS_IMPLEMENTATIONS
   sinks/memory/memory.cpp
   sinks/sink.cpp)
 
-# The target that has them compiled: the tests have all of the library, its internal modules, too.
-if(ANNALS_DEVELOPER)
-  set(ANNALS_OBJECTS annals_testing)
-else()
-  set(ANNALS_OBJECTS annals)
-endif()
-
 # annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC)
 #
-# Gives TARGET all sources of the library. The internal modules are importable from outside with PUBLIC, which only the
-# tests' own build of the library has: that is how tests reach the seam in annals.io. The implementations are compiled in
-# ANNALS_OBJECTS alone, and linked from there; the interfaces always are, for who imports TARGET needs them.
+# Gives TARGET all sources of the library. With PUBLIC the internal modules can be imported from outside, which only the tests'
+# own build of the library allows: this is how tests reach the seam in annals.io. The implementations are compiled in the target
+# `annals` alone, and linked from there. The interfaces are compiled in each: targets that import them need them.
 function(annals_library target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES" "")
   list(TRANSFORM ANNALS_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE implementations)
-  if(NOT target STREQUAL ANNALS_OBJECTS)
+  if(NOT target STREQUAL annals)
     set(implementations)
-    # Linked, and not named as sources: CMake would look for the modules of ANNALS_OBJECTS, too, and find each twice.
-    target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:$<FILTER:$<TARGET_OBJECTS:${ANNALS_OBJECTS}>,EXCLUDE,\\.cppm\\.>>")
+    # Linked, and not named as sources: CMake would look for the modules of `annals`, too, and find each twice.
+    target_link_libraries(${target} PRIVATE "$<BUILD_INTERFACE:$<FILTER:$<TARGET_OBJECTS:annals>,EXCLUDE,\\.cppm\\.>>")
   endif()
   list(TRANSFORM ANNALS_PUBLIC_INTERFACES PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE public)
   list(TRANSFORM ANNALS_INTERNAL_INTERFACES PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE internal)

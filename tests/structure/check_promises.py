@@ -16,8 +16,9 @@ PAGES = ["SECURITY.md", "docs/trust.md"]
 FOREACH = re.compile(r"foreach\((\w+) IN ITEMS([^)]*)\)((?:(?!foreach\().)*?)endforeach\(\)", re.S)
 CASE = re.compile(r"^TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\)", re.M)
 # What a line of CMake that begins with this word makes a test of.
-PREFIXES = {"annals_python_test": "", "abi_test": "abi.", "packaging_test": "packaging.", "consumer_test": "packaging.",
-            "template_test": "packaging.", "mistake_test": "packaging.", "annals_example": "example.", "annals_fuzzer": "fuzz."}
+PREFIXES = {"python_test": "", "annals_add_test": "", "abi_test": "abi.", "packaging_test": "packaging.", "consumer_test": "packaging.",
+            "template_test": "packaging.", "mistake_test": "packaging.", "annals_example": "example.", "command_example": "example.",
+            "check_test": "plugins.", "annals_fuzzer": "fuzz."}
 
 
 def commands(text):
@@ -42,9 +43,8 @@ def known_tests(root):
                     path = source if source.is_absolute() else file.parent / source
                     for suite, case in CASE.findall(path.read_text()) if path.exists() else []:
                         found[f"{words[0]}.{suite}.{case}"] = found[f"{words[0]}.{suite}"] = []
-            elif name in PREFIXES or (name == "add_test" and words[:1] == ["NAME"]):
-                test = PREFIXES[name] + words[0] if name in PREFIXES else words[1]
-                found[test] = [file.parent / place(word) for word in words if word.endswith(".py")]
+            elif name in PREFIXES:
+                found[PREFIXES[name] + words[0]] = [file.parent / place(word) for word in words if word.endswith(".py")]
     return found
 
 

@@ -10,9 +10,13 @@ passed over in silence.
 imported modules have in them, every header of the standard library included, and takes ten times as long; that is `thorough`, which
 also has what clangd leaves out: the static analyzer, moves that are used again, and our headers.
 
+A source that passed is not examined again before it changes: its own bytes, those of the project's headers and interfaces that it reaches,
+the checks, or its compile command. The build directory remembers that.
+
 usage: run_clang_tidy.py ROOT BUILD JOBS quick|thorough [SOURCE...]
 """
 import concurrent.futures
+import hashlib
 import json
 import os
 import re
@@ -21,7 +25,9 @@ import sys
 import time
 from pathlib import Path
 
-FOLDERS = ["modules", "sinks", "plugins", "cli", "tests", "bench", "examples", "conan"]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+from sources import FOLDERS, Sources  # noqa: E402
+
 # What no target of the build that is looked at compiles, and why.
 ELSEWHERE = {
     "bench": "built as released only: it measures",
@@ -74,6 +80,10 @@ def thorough(source, database):
     return [f"clang-tidy ended with {done.returncode}\n{done.stdout}{done.stderr}"] if done.returncode != 0 else []
 
 
+def key_of(texts):
+    return hashlib.sha256(b"".join(hashlib.sha256(text.encode()).digest() for text in texts)).hexdigest()
+
+
 def main(root, build, jobs, mode, only):
     chosen = compile_commands(build, root)
     sources = {path.relative_to(root).as_posix() for folder in FOLDERS for path in (root / folder).rglob("*.cpp*")
@@ -86,7 +96,13 @@ def main(root, build, jobs, mode, only):
     (database / "config/clangd").mkdir(parents=True, exist_ok=True)
     (database / "config/clangd/config.yaml").write_text("Diagnostics: {ClangTidy: {FastCheckFilter: None}}\n")  # all, not the fast ones
     (database / "compile_commands.json").write_text(json.dumps([chosen[source] for source in sorted(chosen)]))
-    wanted = [source for source in sorted(chosen) if not only or source in only]
+    remembered = database / f"passed-{mode}.json"
+    passed = json.loads(remembered.read_text()) if remembered.exists() else {}
+    rules = (root / ".clang-tidy").read_text() + Path(__file__).read_text()
+    files = Sources(root)
+    keys = {source: key_of([rules, chosen[source]["command"]] + [files.text[path] for path in sorted(files.reached(root / source))])
+            for source in chosen if root / source in files.text}
+    wanted = [source for source in sorted(chosen) if (source in only if only else passed.get(source) != keys.get(source))]
 
     def examine(source):
         begin = time.monotonic()
@@ -100,10 +116,13 @@ def main(root, build, jobs, mode, only):
         for source, findings, seconds in pool.map(examine, wanted):
             slowest.append((seconds, source))
             problems += [f"{source}: {finding}" for finding in findings]
+            if not findings:
+                passed[source] = keys.get(source)
+    remembered.write_text(json.dumps({source: key for source, key in passed.items() if source in chosen}))
     for problem in problems:
         print(problem)
     slowest.sort(reverse=True)
-    print(f"{len(wanted)} sources examined, {len(problems)} findings; the slowest: "
+    print(f"{len(wanted)} of {len(chosen)} sources examined, {len(problems)} findings; the slowest: "
           + ", ".join(f"{source} {seconds:.1f} s" for seconds, source in slowest[:3]))
     return 1 if problems else 0
 
