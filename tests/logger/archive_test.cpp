@@ -273,7 +273,7 @@ TEST(logger_archive, what_the_sink_closes_is_archived_and_stats_tell_of_it) {
 TEST(logger_archive, an_archiver_needs_the_path_of_a_log) {
   orders given;
   annals::logger_options options;
-  options.sink = std::make_unique<renaming_archiver>(given);
+  options.sink = std::make_unique<annals::memory_sink>(std::make_shared<annals::memory_log>());
   options.archiver = std::make_unique<renaming_archiver>(given);
   EXPECT_THROW(annals::audit_logger(std::move(options)), annals::failure);
 }
