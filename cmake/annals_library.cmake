@@ -17,6 +17,8 @@ set(ANNALS_PUBLIC_INTERFACES
 
 # Interfaces for the library and its tests.
 set(ANNALS_INTERNAL_INTERFACES
+  modules/core/checksum/checksum.cppm
+  modules/core/invariant/invariant.cppm
   modules/core/io/io.cppm
   modules/core/io/owned_file/owned_file.cppm
   modules/core/io/worker/worker.cppm
@@ -45,6 +47,7 @@ set(ANNALS_INTERNAL_MODULES "annals\\.(${ANNALS_INTERNAL_MODULES})")
 set(ANNALS_IMPLEMENTATIONS
   modules/core/event/event.cpp
   modules/core/event/timestamp.cpp
+  modules/core/invariant/invariant.cpp
   modules/core/io/change_watch.cpp
   modules/core/io/file.cpp
   modules/core/io/lock_file.cpp
@@ -127,6 +130,8 @@ function(annals_library target)
     PRIVATE ${implementations})
   target_sources(${target} ${arg_PRIVATE_MODULES}
     FILE_SET internal_modules TYPE CXX_MODULES BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${internal})
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/modules/core/invariant/invariant.cppm PROPERTIES
+    COMPILE_DEFINITIONS "${ANNALS_INVARIANTS}")
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:Boost::json> $<BUILD_INTERFACE:zstd::libzstd_shared>
     $<BUILD_INTERFACE:Threads::Threads>

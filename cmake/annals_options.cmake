@@ -13,6 +13,9 @@ function(annals_test_options target)
   target_compile_options(${target} PRIVATE -O0)
 endfunction()
 
+# Builds that look for mistakes check the library's own assumptions. For annals.invariant alone: importers get the constant from it.
+set(ANNALS_INVARIANTS $<$<OR:$<CONFIG:Debug>,$<BOOL:${ANNALS_SANITIZE}>,$<BOOL:${ANNALS_FUZZ}>>:ANNALS_INVARIANTS>)
+
 if(ANNALS_SANITIZE)
   # Without vptr: that check needs a free descriptor, and some tests leave none.
   add_compile_options(-fsanitize=${ANNALS_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 STANDARD = set("""algorithm array atomic bit charconv chrono climits clocale cmath compare concepts condition_variable cerrno csignal cstddef cstdint cstdio cstdlib
 cstring ctime deque exception filesystem fstream functional initializer_list iostream iterator limits list map memory mutex new
-numeric optional random set shared_mutex span sstream stdexcept string string_view system_error thread tuple type_traits typeinfo
+numeric optional random set shared_mutex source_location span sstream stdexcept string string_view system_error thread tuple type_traits typeinfo
 unordered_map unordered_set utility variant vector""".split())
 HEADERS = {
     "POSIX": re.compile(r"^(dirent|fcntl|limits|poll|pthread|sched|signal|stdio|time|unistd|sys/\w+|pwd|linux/\w+)\.h$"),

@@ -13,6 +13,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.durable;
+import annals.checksum;
 
 namespace annals {
 
@@ -44,15 +45,6 @@ struct group_header {
   ring::log_place from;      // where in the log the lap begins
 };
 static_assert(sizeof(group_header) == 72);
-
-std::uint64_t fnv_1a(std::string_view bytes) noexcept {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : bytes) {
-    hash ^= static_cast<std::uint8_t>(c);
-    hash *= 0x100000001b3;
-  }
-  return hash;
-}
 
 std::uint64_t check_of(const file_header& header) noexcept {
   return fnv_1a({reinterpret_cast<const char*>(&header), offsetof(file_header, check)});

@@ -15,6 +15,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.ring;
+import annals.checksum;
 
 namespace annals::ring {
 
@@ -27,12 +28,7 @@ constexpr std::size_t checked_bytes = offsetof(file_header, check);
 std::uint64_t check_of(const file_header& header) noexcept {
   char bytes[checked_bytes];
   std::memcpy(bytes, &header, sizeof bytes);
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : bytes) {
-    hash ^= static_cast<std::uint8_t>(c);
-    hash *= 0x100000001b3;
-  }
-  return hash;
+  return fnv_1a({bytes, sizeof bytes});
 }
 
 std::uint64_t word_at(const char* at) noexcept {

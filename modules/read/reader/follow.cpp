@@ -14,10 +14,12 @@ module;
 
 #include "reading.h"
 module annals.reader;
+import annals.checksum;
 import annals.io;
 import annals.json;
 import annals.segment;
 import annals.content;
+#include "cursor_check.h"
 
 namespace annals {
 

@@ -10,21 +10,6 @@
 
 namespace annals {
 
-// A cursor's check covers the beginning of the file, which holds a time and so tells one file from another, and the end of
-// what was read, some lines with their times, which tells whether it is still there (how much of both: annals.content).
-//
-// FNV-1a, 64 bit (draft-eastlake-fnv), of both parts. 0 is kept for "not known".
-inline std::uint64_t check_of(std::string_view first, std::string_view last) noexcept {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const std::string_view part : {first, last}) {
-    for (const char c : part) {
-      hash ^= static_cast<std::uint8_t>(c);
-      hash *= 0x100000001b3;
-    }
-  }
-  return hash == 0 ? 1 : hash;
-}
-
 // A writer that dies in the middle of a line leaves a fragment, and another writer of the same file, which cannot know, puts
 // its next line behind it. That line was acknowledged. Where in `line` it may begin, from `from` on; npos for nowhere.
 // The bytes looked for cannot stand inside a JSON string, where quotes are escaped. They can begin a nested object, in a field

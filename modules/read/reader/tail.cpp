@@ -14,11 +14,13 @@ module;
 
 #include "reading.h"
 module annals.reader;
+import annals.checksum;
 import annals.drain;
 import annals.io;
 import annals.json;
 import annals.segment;
 import annals.content;
+#include "cursor_check.h"
 
 namespace annals {
 

@@ -12,6 +12,7 @@ module;
 
 #include "format.h"
 module annals.content.seekable;
+import annals.checksum;
 
 namespace annals::seekable {
 
@@ -179,9 +180,7 @@ std::string encode_facts(std::span<const facts> of_frames, std::uint64_t entries
     format::store(bytes, known ? of_one.earliest->time_since_epoch().count() : std::int64_t{0});
     format::store(bytes, known ? of_one.latest->time_since_epoch().count() : std::int64_t{0});
   }
-  format::fnv1a check;
-  check.add(bytes);
-  format::store(bytes, check.value());
+  format::store(bytes, fnv_1a(bytes));
   return bytes;
 }
 
@@ -198,18 +197,18 @@ std::optional<facts_frame> facts_frame::open(const source& from, std::uint64_t o
       entries_at + count * entry_bytes + check_bytes != bytes) {
     return std::nullopt;
   }
-  format::fnv1a check;
+  std::uint64_t check = fnv_1a_of_nothing;
   std::string piece(piece_bytes, '\0');
   for (std::uint64_t done = 0; done < bytes - check_bytes;) {
     const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, bytes - check_bytes - done));
     const auto got = from.read_at(piece.data(), want, offset + done);
     if (!got || *got != want) return std::nullopt;
-    check.add({piece.data(), want});
+    check = fnv_1a({piece.data(), want}, check);
     done += want;
   }
   char expected[check_bytes];
   const auto ended = from.read_at(expected, sizeof expected, offset + bytes - check_bytes);
-  if (!ended || *ended != sizeof expected || format::load<std::uint64_t>(expected) != check.value()) return std::nullopt;
+  if (!ended || *ended != sizeof expected || format::load<std::uint64_t>(expected) != check) return std::nullopt;
   facts_frame found;
   found.from_ = &from;
   found.at_ = offset + entries_at;

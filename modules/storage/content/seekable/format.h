@@ -98,16 +98,4 @@ inline block_header read_block_header(const char* from) noexcept {
   return {(value & 1) != 0, type != 3 && bytes <= block_bytes_max, type == 1 ? 1 : bytes};
 }
 
-// FNV-1a, 64 bit (draft-eastlake-fnv).
-class fnv1a {
- public:
-  void add(std::string_view bytes) noexcept {
-    for (const char c : bytes) value_ = (value_ ^ static_cast<std::uint8_t>(c)) * 0x100000001b3;
-  }
-  std::uint64_t value() const noexcept { return value_; }
-
- private:
-  std::uint64_t value_ = 0xcbf29ce484222325;
-};
-
 }  // namespace annals::seekable::format

@@ -13,6 +13,7 @@ module;
 
 #include "format.h"
 module annals.content.seekable;
+import annals.checksum;
 
 namespace annals::seekable {
 
@@ -216,7 +217,7 @@ planned read_entries(const source& from, window& in, const seek_table_place& pla
   window entries(from, search_window_bytes);
   planned plan;
   auto known = find_facts(from, entries, in, place);
-  format::fnv1a check;
+  std::uint64_t check = fnv_1a_of_nothing;
   std::uint64_t at = 0;
   std::uint64_t frames = 0;
   plan.believed = true;
@@ -227,7 +228,7 @@ planned read_entries(const source& from, window& in, const seek_table_place& pla
       nothing.failed = entries.failed();
       return nothing;
     }
-    if (i + 1 < place.count) check.add(entry);
+    if (i + 1 < place.count) check = fnv_1a(entry, check);
     const std::uint64_t compressed_bytes = format::load<std::uint32_t>(entry.data());
     const std::uint64_t bytes = format::load<std::uint32_t>(entry.data() + 4);
     if (compressed_bytes == 0 || compressed_bytes > place.frame_at - at) return {};
@@ -245,7 +246,7 @@ planned read_entries(const source& from, window& in, const seek_table_place& pla
     at += compressed_bytes;
   }
   plan.believed = plan.believed && at == place.frame_at;
-  const bool vouched = known && known->entries_check() == check.value() && known->count() == frames && at == place.frame_at;
+  const bool vouched = known && known->entries_check() == check && known->count() == frames && at == place.frame_at;
   if (!vouched) plan.frames.forget_facts();
   plan.guides = vouched && plan.frames.frames().size() == frames;
   return plan;

@@ -20,6 +20,7 @@ module;
 
 #include "format.h"
 module annals.content.seekable;
+import annals.checksum;
 
 namespace annals::seekable {
 
@@ -194,9 +195,7 @@ std::optional<error> writer::finish() {
   constexpr std::uint32_t checksum_of_nothing = 0x51D8E999;  // low half of XXH64 of no bytes
   constexpr char with_checksums = static_cast<char>(0x80);
   std::string table = s.seek_table_entries();
-  format::fnv1a check;
-  check.add(table);
-  const std::string known = encode_facts(s.of_frames, check.value());
+  const std::string known = encode_facts(s.of_frames, fnv_1a(table));
   if (auto failed = s.put_skippable(format::facts_magic, known)) return failed;
   state::store(table, {static_cast<std::uint32_t>(format::skippable_header_bytes + known.size()), 0, checksum_of_nothing});
   format::store(table, static_cast<std::uint32_t>(s.entries.size() + 1));
