@@ -7,6 +7,7 @@ set(ANNALS_PUBLIC_INTERFACES
   modules/core/event/event.cppm
   modules/core/json/json.cppm
   modules/core/options/options.cppm
+  modules/core/text/text.cppm
   modules/delivery/logger/logger.cppm
   modules/host/config/config.cppm
   modules/host/plugin/plugin.cppm
@@ -60,6 +61,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/json/decode.cpp
   modules/core/json/encode.cpp
   modules/core/options/options.cpp
+  modules/core/text/text.cpp
   modules/delivery/drain/drain.cpp
   modules/delivery/drain/recovery.cpp
   modules/delivery/durable/journal.cpp

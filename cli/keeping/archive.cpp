@@ -28,16 +28,6 @@ namespace {
 
 constexpr std::chrono::seconds age_min{1};  // writers that keep no lock notice within 100 ms that their segment was closed
 
-std::string amount(std::uint64_t bytes) {
-  constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB"};
-  std::size_t unit = 0;
-  auto value = static_cast<double>(bytes);
-  for (; value >= 1000 && unit + 1 < std::size(units); ++unit) value /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
-  return text;
-}
-
 std::uint64_t size_of(const std::string& path) {
   struct ::stat found = {};
   return ::stat(path.c_str(), &found) == 0 ? static_cast<std::uint64_t>(found.st_size) : 0;
@@ -119,7 +109,8 @@ int summarize(const totals& all, std::size_t waiting) {
   } else {
     std::printf("%zu of %zu segments archived", all.segments, waiting);
     if (all.segments != 0) {
-      std::printf(": %s in %s", amount(all.bytes_in).c_str(), amount(all.bytes_out).c_str());
+      std::printf(": %s in %s", annals::rounded_size_text(all.bytes_in).c_str(),
+                  annals::rounded_size_text(all.bytes_out).c_str());
       if (all.bytes_out != 0)
         std::printf(", %.1f to 1", static_cast<double>(all.bytes_in) / static_cast<double>(all.bytes_out));
     }

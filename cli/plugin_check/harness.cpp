@@ -43,21 +43,11 @@ std::string replaced(std::string text, const std::string& directory) {
   return text;
 }
 
-// RFC 3629: no surrogates, nothing longer than it has to be, nothing above U+10FFFF.
 bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
-    if (size == 0 || i + size > text.size()) return false;
-    std::uint32_t character = size == 1 ? lead : lead & (0x7fU >> size);
-    for (std::size_t j = 1; j < size; ++j) {
-      const auto next = static_cast<unsigned char>(text[i + j]);
-      if ((next & 0xc0) != 0x80) return false;
-      character = character << 6 | (next & 0x3fU);
-    }
-    constexpr std::uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (character < least[size] || character > 0x10ffff || (character >= 0xd800 && character <= 0xdfff)) return false;
-    i += size;
+  while (!text.empty()) {
+    const annals::utf8_character c = annals::first_character(text);
+    if (!c.is_valid) return false;
+    text.remove_prefix(c.bytes);
   }
   return true;
 }

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
+import annals.text;
 
 namespace cli {
 
@@ -35,22 +36,24 @@ bool is_unseen(char32_t c) {
   return false;
 }
 
-// Reads one UTF-8 character from the front of `text`. False where there is none.
-bool take_character(std::string_view& text, char32_t& c, std::string_view& bytes) {
-  const auto lead = static_cast<std::uint8_t>(text.front());
-  const std::size_t size = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3 : lead >> 3 == 30 ? 4 : 0;
-  if (size == 0 || size > text.size()) return false;
-  c = size == 1 ? lead : lead & (0x7fU >> size);
-  for (std::size_t i = 1; i < size; ++i) {
-    const auto byte = static_cast<std::uint8_t>(text[i]);
-    if (byte >> 6 != 2) return false;
-    c = c << 6 | (byte & 0x3fU);
+// Takes the character at the front of `text`, which is not empty.
+struct taken {
+  annals::utf8_character character;
+  std::string_view bytes;
+};
+taken take_character(std::string_view& text) {
+  const annals::utf8_character character = annals::first_character(text);
+  const std::string_view bytes = text.substr(0, character.bytes);
+  text.remove_prefix(bytes.size());
+  return {character, bytes};
+}
+
+void append_bytes(std::string& out, std::string_view invalid) {
+  for (const char c : invalid) {
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<std::uint8_t>(c)));
+    out += escape;
   }
-  constexpr char32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (c < least[size] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) return false;
-  bytes = text.substr(0, size);
-  text.remove_prefix(size);
-  return true;
 }
 
 void append_escape(std::string& out, char32_t c) {
@@ -71,17 +74,13 @@ std::string visible(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    char32_t c = 0;
-    std::string_view bytes;
-    if (!take_character(text, c, bytes)) {
-      char escape[8];
-      std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<std::uint8_t>(text.front())));
-      out += escape;
-      text.remove_prefix(1);
-    } else if (c == '\\') {
+    const auto [c, bytes] = take_character(text);
+    if (!c.is_valid) {
+      append_bytes(out, bytes);
+    } else if (c.code_point == '\\') {
       out += "\\\\";
-    } else if (is_unseen(c)) {
-      append_escape(out, c);
+    } else if (is_unseen(c.code_point)) {
+      append_escape(out, c.code_point);
     } else {
       out += bytes;
     }
@@ -92,12 +91,7 @@ std::string visible(std::string_view text) {
 std::string visible_json(std::string_view line) {
   std::string out;
   while (!line.empty()) {
-    char32_t c = 0;
-    std::string_view bytes;
-    if (!take_character(line, c, bytes)) {
-      c = 0xfffd;  // JSON is UTF-8, so a line that was read as JSON never comes here
-      line.remove_prefix(1);
-    }
+    const char32_t c = take_character(line).character.code_point;
     char text[16];
     if (c >= 0x20 && c < 0x7f) {
       out += static_cast<char>(c);
@@ -118,10 +112,7 @@ std::string visible_json(std::string_view line) {
 std::size_t columns_of(std::string_view visible_text) {
   std::size_t columns = 0;
   while (!visible_text.empty()) {
-    char32_t c = 0;
-    std::string_view bytes;
-    if (!take_character(visible_text, c, bytes)) break;
-    const int width = ::wcwidth(static_cast<wchar_t>(c));
+    const int width = ::wcwidth(static_cast<wchar_t>(take_character(visible_text).character.code_point));
     columns += width < 0 ? 1 : static_cast<std::size_t>(width);
   }
   return columns;
@@ -142,13 +133,8 @@ void complain_lines(std::string_view message) {
 std::string json_string(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
-    char32_t c = 0;
-    std::string_view bytes;
-    if (!take_character(text, c, bytes)) {
-      c = 0xfffd;
-      text.remove_prefix(1);
-      bytes = "\xef\xbf\xbd";
-    }
+    const auto [character, bytes] = take_character(text);
+    const char32_t c = character.code_point;
     char escape[8];
     if (c == '"' || c == '\\') {
       out += '\\';

@@ -34,6 +34,7 @@ module;
 #include <vector>
 export module annals.sdk;
 export import annals.event;
+export import annals.text;
 export import annals.options;
 export import annals.sink;
 

@@ -25,7 +25,7 @@ class Archive(CommandTest):
         segments = [self.segment(number) for number in (1, 2, 10)]
         self.write(b"{}\n")
         out, err = self.run_annals("archive", self.log)
-        self.assertRegex(out, r"^3 of 3 segments archived: \S+ kB in \S+ kB, \d+\.\d to 1\n$")
+        self.assertRegex(out, r"^3 of 3 segments archived: \S+ KB in \S+ KB, \d+\.\d to 1\n$")
         self.assertEqual(err, "")
         for path, lines in segments:
             self.assertFalse(os.path.exists(path))

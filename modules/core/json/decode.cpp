@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <array>
+#include <bit>
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/system/error_code.hpp>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,10 +16,11 @@ module;
 #include <utility>
 #include <variant>
 #include <vector>
+module annals.json;
+import annals.text;
 
 #include "escape.h"
 #include "rewrite.h"
-module annals.json;
 
 namespace annals::json {
 

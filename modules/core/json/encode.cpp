@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/system/error_code.hpp>
+#include <charconv>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <unordered_set>
 #include <utility>
 #include <variant>
+module annals.json;
+import annals.text;
 
 #include "escape.h"
 #include "rewrite.h"
-module annals.json;
 
 namespace annals::json {
 

@@ -1,36 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Escaping of bytes into JSON string content, shared by the units of annals.json. Not a public header.
+// Escapes bytes into JSON string content, for the implementations of annals.json. Included behind `import annals.text;`, so it
+// includes nothing itself.
 //
 // Everything here is a template over an output: text_output writes, size_output counts. Both see the same calls, so the
-// size counted is the size written.
+// size counted is the size written. In a module, members that a class defines are not inline by themselves.
 #pragma once
-#include <array>
-#include <bit>
-#include <charconv>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <string>
-#include <string_view>
 
 namespace annals::json {
 
 class text_output {
  public:
-  explicit text_output(char* out) noexcept : at_(out) {}
-  void put(char c) noexcept { *at_++ = c; }
-  void put(std::string_view text) noexcept {
+  inline explicit text_output(char* out) noexcept : at_(out) {}
+  inline void put(char c) noexcept { *at_++ = c; }
+  inline void put(std::string_view text) noexcept {
     std::memcpy(at_, text.data(), text.size());
     at_ += text.size();
   }
   // The first `bytes` of the 8 at `word`. May write all 8: there is room, since 8 bytes of input never make fewer of output.
-  void put_of_word(const char* word, std::size_t bytes) noexcept {
+  inline void put_of_word(const char* word, std::size_t bytes) noexcept {
     std::memcpy(at_, word, 8);
     at_ += bytes;
   }
   // `bytes` < 8; writes no more than that.
-  void put_rest(const char* text, std::size_t bytes) noexcept {
+  inline void put_rest(const char* text, std::size_t bytes) noexcept {
     const auto copy = [&](std::size_t n) noexcept {
       std::memcpy(at_, text, n);
       at_ += n;
@@ -40,7 +33,7 @@ class text_output {
     if ((bytes & 2) != 0) copy(2);
     if ((bytes & 1) != 0) copy(1);
   }
-  char* at() const noexcept { return at_; }
+  inline char* at() const noexcept { return at_; }
 
  private:
   char* at_;
@@ -48,11 +41,11 @@ class text_output {
 
 class size_output {
  public:
-  void put(char) noexcept { ++bytes_; }
-  void put(std::string_view text) noexcept { bytes_ += text.size(); }
-  void put_of_word(const char*, std::size_t bytes) noexcept { bytes_ += bytes; }
-  void put_rest(const char*, std::size_t bytes) noexcept { bytes_ += bytes; }
-  std::size_t bytes() const noexcept { return bytes_; }
+  inline void put(char) noexcept { ++bytes_; }
+  inline void put(std::string_view text) noexcept { bytes_ += text.size(); }
+  inline void put_of_word(const char*, std::size_t bytes) noexcept { bytes_ += bytes; }
+  inline void put_rest(const char*, std::size_t bytes) noexcept { bytes_ += bytes; }
+  inline std::size_t bytes() const noexcept { return bytes_; }
 
  private:
   std::size_t bytes_ = 0;
@@ -60,11 +53,11 @@ class size_output {
 
 class string_output {
  public:
-  explicit string_output(std::string& out) noexcept : out_(&out) {}
-  void put(char c) { out_->push_back(c); }
-  void put(std::string_view text) { out_->append(text); }
-  void put_of_word(const char* word, std::size_t bytes) { out_->append(word, bytes); }
-  void put_rest(const char* text, std::size_t bytes) { out_->append(text, bytes); }
+  inline explicit string_output(std::string& out) noexcept : out_(&out) {}
+  inline void put(char c) { out_->push_back(c); }
+  inline void put(std::string_view text) { out_->append(text); }
+  inline void put_of_word(const char* word, std::size_t bytes) { out_->append(word, bytes); }
+  inline void put_rest(const char* text, std::size_t bytes) { out_->append(text, bytes); }
 
  private:
   std::string* out_;
@@ -75,7 +68,7 @@ namespace detail {
 struct escape {
   char text[7] = {};
   std::uint8_t bytes = 0;  // 0: the byte stands for itself
-  std::string_view view() const noexcept { return {text, bytes}; }
+  inline std::string_view view() const noexcept { return {text, bytes}; }
 };
 
 inline constexpr char hex_digits[] = "0123456789abcdef";
@@ -88,30 +81,10 @@ constexpr std::array<escape, 128> make_escapes() {
     table[c] = {{'\\', 'u', '0', '0', hex_digits[c >> 4], hex_digits[c & 15]}, 6};
   }
   constexpr char named[][2] = {{'"', '"'}, {'\\', '\\'}, {'\n', 'n'}, {'\r', 'r'}, {'\t', 't'}, {'\b', 'b'}, {'\f', 'f'}};
-  for (const auto& [c, letter] : named) table[static_cast<std::size_t>(c)] = {{'\\', letter}, 2};
+  for (const auto& [c, letter] : named) table[static_cast<std::uint8_t>(c)] = {{'\\', letter}, 2};
   return table;
 }
 inline constexpr std::array<escape, 128> escapes = make_escapes();
-
-// What may follow a UTF-8 lead byte (Unicode 15, table 3-7): how many bytes, and the bounds of the first of them.
-struct utf8_lead {
-  std::uint8_t more = 0;  // 0: not a lead byte
-  std::uint8_t low = 0x80;
-  std::uint8_t high = 0xbf;
-};
-
-constexpr std::array<utf8_lead, 128> make_utf8_leads() {  // index: lead byte - 0x80
-  std::array<utf8_lead, 128> table{};
-  for (std::size_t lead = 0xc2; lead <= 0xdf; ++lead) table[lead - 0x80].more = 1;
-  for (std::size_t lead = 0xe0; lead <= 0xef; ++lead) table[lead - 0x80].more = 2;
-  for (std::size_t lead = 0xf0; lead <= 0xf4; ++lead) table[lead - 0x80].more = 3;
-  table[0xe0 - 0x80].low = 0xa0;   // no overlong forms
-  table[0xed - 0x80].high = 0x9f;  // no surrogates
-  table[0xf0 - 0x80].low = 0x90;
-  table[0xf4 - 0x80].high = 0x8f;  // nothing past U+10FFFF
-  return table;
-}
-inline constexpr std::array<utf8_lead, 128> utf8_leads = make_utf8_leads();
 
 template <class Output>
 void put_utf16_unit(Output& out, std::uint32_t unit) {
@@ -120,35 +93,18 @@ void put_utf16_unit(Output& out, std::uint32_t unit) {
   out.put(std::string_view(text, sizeof text));
 }
 
-// Writes the character at `at` (its lead byte is >= 0x80), or U+FFFD for a maximal invalid part of one ("maximal subpart",
-// Unicode 15, section 3.9). Returns where the next character begins.
+// Writes the character at `at`, which is not ASCII, or U+FFFD for invalid bytes. Returns where the next character begins.
 template <class Output>
 const char* put_non_ascii(Output& out, const char* at, const char* end) {
-  const auto lead = static_cast<std::uint8_t>(*at++);
-  const utf8_lead& expected = utf8_leads[lead - 0x80U];
-  std::uint32_t code_point = lead & (0x3fU >> expected.more);
-  std::uint8_t low = expected.low;
-  std::uint8_t high = expected.high;
-  bool valid = expected.more != 0;
-  for (int i = 0; i < expected.more; ++i) {
-    const auto byte = at == end ? std::uint8_t{0} : static_cast<std::uint8_t>(*at);
-    if (byte < low || byte > high) {
-      valid = false;
-      break;
-    }
-    code_point = code_point << 6 | (byte & 0x3fU);
-    low = 0x80;
-    high = 0xbf;
-    ++at;
-  }
-  if (!valid) code_point = 0xfffd;
+  const utf8_character c = first_character({at, static_cast<std::size_t>(end - at)});
+  const auto code_point = static_cast<std::uint32_t>(c.code_point);
   if (code_point < 0x10000) {
     put_utf16_unit(out, code_point);
   } else {
     put_utf16_unit(out, 0xd7c0 + (code_point >> 10));
     put_utf16_unit(out, 0xdc00 + (code_point & 0x3ff));
   }
-  return at;
+  return at + c.bytes;
 }
 
 inline constexpr std::size_t word_bytes = 8;

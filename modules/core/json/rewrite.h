@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// JSON text to normal form (compact, ASCII, numbers as given), as a handler for Boost.JSON's parser. Not a public header.
+// JSON text to normal form (compact, ASCII, numbers as given), as a handler for Boost.JSON's parser. Included behind
+// escape.h; it includes nothing itself.
 #pragma once
-#include <boost/json/basic_parser_impl.hpp>
-#include <boost/system/error_code.hpp>
-#include <cstddef>
-#include <cstdint>
-#include <string_view>
-
-#include "escape.h"
 
 namespace annals::json {
 

@@ -7,7 +7,6 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +15,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.options;
+import annals.text;
 
 namespace annals {
 
@@ -23,94 +23,8 @@ namespace {
 
 constexpr std::size_t shown_bytes_max = 64;  // of a value in a message
 
-struct unit {
-  std::string_view name;
-  std::uint64_t value;
-};
-
-constexpr std::array<unit, 9> size_units = {{{"B", 1},
-                                             {"KB", 1'000},
-                                             {"MB", 1'000'000},
-                                             {"GB", 1'000'000'000},
-                                             {"TB", 1'000'000'000'000},
-                                             {"KiB", 1ULL << 10},
-                                             {"MiB", 1ULL << 20},
-                                             {"GiB", 1ULL << 30},
-                                             {"TiB", 1ULL << 40}}};
-
-// In microseconds, from the largest: that is the order in which they may follow each other.
-constexpr std::array<unit, 8> duration_units = {{{"y", 365ULL * 24 * 3600 * 1'000'000},
-                                                 {"w", 7ULL * 24 * 3600 * 1'000'000},
-                                                 {"d", 24ULL * 3600 * 1'000'000},
-                                                 {"h", 3600ULL * 1'000'000},
-                                                 {"m", 60ULL * 1'000'000},
-                                                 {"s", 1'000'000},
-                                                 {"ms", 1'000},
-                                                 {"us", 1}}};
-
-// Takes the decimal digits at the front of `text`. Nothing where there are none, or too many.
-std::optional<std::uint64_t> take_digits(std::string_view& text) noexcept {
-  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
-  std::uint64_t value = 0;
-  const auto read = std::from_chars(text.data(), text.data() + digits, value);
-  if (digits == 0 || read.ec != std::errc()) return std::nullopt;
-  text.remove_prefix(digits);
-  return value;
-}
-
-std::optional<std::uint64_t> product(std::uint64_t a, std::uint64_t b) noexcept {
-  if (b != 0 && a > std::numeric_limits<std::uint64_t>::max() / b) return std::nullopt;
-  return a * b;
-}
-
-// A size as a person would write it.
-std::string size_text(std::uint64_t bytes) {
-  for (std::size_t i = size_units.size(); i > 5; --i) {
-    const unit& of = size_units[i - 1];
-    if (bytes >= of.value && bytes % of.value == 0) return std::to_string(bytes / of.value) + std::string(of.name);
-  }
-  return std::to_string(bytes);
-}
-
-std::string duration_text(std::chrono::microseconds length) {
-  auto rest = static_cast<std::uint64_t>(length.count());
-  std::string text;
-  for (const unit& of : duration_units) {
-    if (rest >= of.value) text += std::to_string(rest / of.value) + std::string(of.name);
-    rest %= of.value;
-  }
-  return text.empty() ? "0s" : text;
-}
-
-// How many bytes the UTF-8 character at the front of `text` has; 0 where there is none (RFC 3629: neither overlong forms nor
-// surrogates are characters).
-std::size_t character_bytes(std::string_view text) {
-  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >> 4 == 14 ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
-  if (size == 0 || size > text.size()) return 0;
-  for (std::size_t i = 1; i < size; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  const bool overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
-  const bool beyond = (lead == 0xed && byte(1) > 0x9f) || (lead == 0xf4 && byte(1) > 0x8f);
-  return overlong || beyond ? 0 : size;
-}
-
-// The number of a character of up to three bytes; 0x10000 for others, none of which is unsafe.
-unsigned number_of(std::string_view character) {
-  const auto bits = [character](std::size_t i) { return static_cast<unsigned char>(character[i]) & 0x3fU; };
-  switch (character.size()) {
-    case 1: return static_cast<unsigned char>(character[0]);
-    case 2: return (static_cast<unsigned char>(character[0]) & 0x1fU) << 6 | bits(1);
-    case 3: return (static_cast<unsigned char>(character[0]) & 0x0fU) << 12 | bits(1) << 6 | bits(2);
-    default: return 0x10000;
-  }
-}
-
 // Control characters, and those that end lines or turn the order of the text around.
-bool is_unsafe(unsigned c) {
+bool is_unsafe(char32_t c) {
   return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
          (c >= 0x2066 && c <= 0x2069);
 }
@@ -127,19 +41,17 @@ std::string shown(std::string_view text, bool quoted) {
   }
   std::string out = quoted ? "\"" : "";
   while (!text.empty()) {
-    const char c = text.front();
-    const std::size_t bytes = character_bytes(text);
-    const unsigned number = number_of(text.substr(0, bytes == 0 ? 1 : bytes));
-    if (bytes == 0) {
+    const utf8_character c = first_character(text);
+    if (!c.is_valid) {
       out += "\xef\xbf\xbd";  // U+FFFD
-    } else if (is_unsafe(number)) {
+    } else if (is_unsafe(c.code_point)) {
       out += "\\u";
-      for (int shift = 12; shift >= 0; shift -= 4) out += digits[number >> shift & 15U];
+      for (int shift = 12; shift >= 0; shift -= 4) out += digits[c.code_point >> shift & 15U];
     } else {
-      if (quoted && (c == '"' || c == '\\')) out += '\\';
-      out += text.substr(0, bytes);
+      if (quoted && (c.code_point == '"' || c.code_point == '\\')) out += '\\';
+      out += text.substr(0, c.bytes);
     }
-    text.remove_prefix(std::max<std::size_t>(bytes, 1));
+    text.remove_prefix(c.bytes);
   }
   if (cut) out += "...";
   if (quoted) out += '"';
@@ -220,34 +132,6 @@ std::optional<std::string_view> nearest_name(std::string_view name, std::span<co
   return nearest;
 }
 
-std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
-  const auto count = take_digits(text);
-  if (!count) return std::nullopt;
-  if (text.empty()) return count;
-  const auto of = std::find_if(size_units.begin(), size_units.end(), [text](const unit& one) { return one.name == text; });
-  return of == size_units.end() ? std::nullopt : product(*count, of->value);
-}
-
-std::optional<std::chrono::microseconds> parse_duration(std::string_view text) noexcept {
-  constexpr auto most = static_cast<std::uint64_t>(std::chrono::microseconds::max().count());
-  std::uint64_t total = 0;
-  auto allowed = duration_units.begin();
-  if (text.empty()) return std::nullopt;
-  while (!text.empty()) {
-    const auto count = take_digits(text);
-    if (!count) return std::nullopt;
-    const std::string_view name = text.substr(0, text.find_first_of("0123456789"));
-    const auto of = std::find_if(allowed, duration_units.end(), [name](const unit& one) { return one.name == name; });
-    if (of == duration_units.end()) return std::nullopt;
-    const auto part = product(*count, of->value);
-    if (!part || *part > most - total) return std::nullopt;
-    total += *part;
-    text.remove_prefix(name.size());
-    allowed = of + 1;
-  }
-  return std::chrono::microseconds(static_cast<std::int64_t>(total));
-}
-
 option_reader::option_reader(std::span<const option> options, std::string path) : options_(options), path_(std::move(path)) {}
 
 // The option of this name, which is known from now on. Of a repeated one, the last.
@@ -298,7 +182,7 @@ std::optional<std::uint64_t> option_reader::size(std::string_view name, std::uin
   const bool fits = found->kind == option_kind::text || found->kind == option_kind::integer;
   const auto value = fits ? parse_size(found->text) : std::nullopt;
   if (value && *value >= min && *value <= max) return value;
-  wrong(*found, "a size from " + size_text(min) + " to " + size_text(max) + ", like \"64KiB\"");
+  wrong(*found, "a size from " + exact_size_text(min) + " to " + exact_size_text(max) + ", like \"64KiB\"");
   return std::nullopt;
 }
 

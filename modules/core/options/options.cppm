@@ -53,14 +53,6 @@ std::string member_path(std::string_view path, std::string_view name);
 // nothing. Any thread.
 std::optional<std::string_view> nearest_name(std::string_view name, std::span<const std::string_view> known);
 
-// Bytes: decimal digits and a unit: "65536", "64KiB", "10MB"; B, KB, MB, GB, TB are powers of 1000, KiB ... TiB of 1024. No
-// sign, fraction or blank. Nothing where the text is none, or does not fit. Any thread.
-std::optional<std::uint64_t> parse_size(std::string_view text) noexcept;
-
-// A length of time: one or more of digits and unit, from the larger to the smaller, each once: "1d12h", "90s", "250ms", "7y".
-// y (365 d), w, d, h, m, s, ms, us. Nothing where the text is none, or does not fit. Any thread.
-std::optional<std::chrono::microseconds> parse_duration(std::string_view text) noexcept;
-
 // Takes values by name and remembers what is wrong with them. Every getter returns nothing where the option is absent, and
 // also where it is wrong, which is then among the problems; so each is to be called once for every option there is, before
 // finish(). Not for concurrent use. The options outlive the reader.

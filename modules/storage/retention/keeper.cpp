@@ -21,8 +21,8 @@ module;
 module annals.retention;
 import annals.io;
 import annals.segment;
+import annals.text;
 #include "internal.h"
-#include "words.h"
 
 namespace annals {
 
@@ -180,7 +180,7 @@ struct keeper::state {
   }
 
   std::string told() const {
-    const std::string free = words::bytes(space.free_bytes) + " of " + words::bytes(space.total_bytes) + " are free";
+    const std::string free = size_text(space.free_bytes) + " of " + size_text(space.total_bytes) + " are free";
     if (stage == pressure_stage::none) return "the file system of '" + path + "' has room again: " + free;
     std::string text = "the file system of '" + path + "' is nearly full: " + free + ", less than " + to_string(*threshold()) +
                        " (stage \"" + std::string(name_of(stage)) + "\")";

@@ -16,6 +16,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.retention;
+import annals.text;
 #include "words.h"
 
 namespace annals {
@@ -92,13 +93,13 @@ class planner {
       case retention_limit::age:
         return "its newest event, of " + words::time(*segments_[i].last) +
                (segments_[i].is_last_guessed ? " (by the time of the file, since some of its lines have none)" : "") +
-               ", is older than " + words::duration(*policy_.keep_for);
+               ", is older than " + duration_text(*policy_.keep_for);
       case retention_limit::bytes:
-        return "the log takes " + words::bytes(bytes_) + ", more than " + words::bytes(*policy_.keep_bytes);
+        return "the log takes " + size_text(bytes_) + ", more than " + size_text(*policy_.keep_bytes);
       case retention_limit::segments:
         return "there are " + std::to_string(closed_) + " closed segments, more than " + std::to_string(*policy_.keep_segments);
       case retention_limit::free_space:
-        return words::bytes(free_now()) + " of the file system are free, less than " + to_string(*policy_.keep_free);
+        return size_text(free_now()) + " of the file system are free, less than " + to_string(*policy_.keep_free);
     }
     return {};
   }
@@ -158,7 +159,7 @@ class planner {
     }
     if (old != 0) {
       found.push_back(
-          {retention_limit::age, "keep_for " + words::duration(*policy_.keep_for) + ": " +
+          {retention_limit::age, "keep_for " + duration_text(*policy_.keep_for) + ": " +
                                      (old == 1 ? "1 older segment stays: " : std::to_string(old) + " older segments stay: ") +
                                      why_kept(true)});
     }
@@ -167,13 +168,13 @@ class planner {
       switch (limit) {
         case retention_limit::age: break;
         case retention_limit::bytes:
-          text = "keep_bytes " + words::bytes(*policy_.keep_bytes) + ": " + words::bytes(bytes_) + " stay: ";
+          text = "keep_bytes " + size_text(*policy_.keep_bytes) + ": " + size_text(bytes_) + " stay: ";
           break;
         case retention_limit::segments:
           text = "keep_segments " + std::to_string(*policy_.keep_segments) + ": " + std::to_string(closed_) + " stay: ";
           break;
         case retention_limit::free_space:
-          text = "keep_free " + to_string(*policy_.keep_free) + ": only " + words::bytes(free_now()) + " will be free: ";
+          text = "keep_free " + to_string(*policy_.keep_free) + ": only " + size_text(free_now()) + " will be free: ";
           break;
       }
       found.push_back({limit, text + why_kept(false)});
@@ -225,7 +226,7 @@ std::optional<space_amount> parse_space(std::string_view text) noexcept {
 }
 
 std::string to_string(const space_amount& amount) {
-  if (amount.percent_hundredths == 0) return words::bytes(amount.bytes);
+  if (amount.percent_hundredths == 0) return size_text(amount.bytes);
   std::string text = std::to_string(amount.percent_hundredths / 100);
   if (const std::uint32_t fraction = amount.percent_hundredths % 100; fraction != 0) {
     text += '.';
