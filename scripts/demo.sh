@@ -17,7 +17,8 @@ compile release annals_command "$importer"
 rm -rf build/demo
 if [ $# -gt 0 ]; then
   say "demo: the JSON lines of $input"
-  "build/release/examples/$importer" "$out" "$(basename "$input")" <"$input"
+  name=$(basename "$input")
+  "build/release/examples/$importer" "$out" "$name" <"$input"
 else
   say "demo: this machine's package history, /var/log/dpkg.log and its rotations"
   # The oldest first: dpkg.log.12.gz ... dpkg.log.1, dpkg.log.

@@ -51,14 +51,14 @@ def tests():
         yield number, test["name"], built, named
 
 
-def distances(changed, sources, own):
-    """0: the program's own files changed; 1: it imports a module that changed; 2: it reaches one; None: it reaches none."""
+def distance(changed, sources, own):
+    """0: the program's own files changed; 1: it imports a module that changed, or is in a folder with its name; 2: it reaches one; None."""
     modules = {sources.module_of(path) for path in changed if path in sources.text} - {None}
     beside = own | {header for path in own if path in sources.text for header in sources.includes(path)}
     if beside & changed:
         return 0
     imported = {module for path in beside if path in sources.text for module in sources.imports(path)}
-    if imported & modules:
+    if imported & modules or {path.parent.name for path in own} & {part for module in modules for part in module.split(".")[1:]}:
         return 1
     interfaces = {sources.interfaces[module] for module in modules if module in sources.interfaces}
     return 2 if any(sources.reached(path) & interfaces for path in own if path in sources.text) else None
@@ -66,8 +66,9 @@ def distances(changed, sources, own):
 
 def select(changed):
     sources, seconds = Sources(ROOT), costs()
-    of_program = {name: distances(changed, sources, own) for name, own in programs().items()}
-    of_program["annals"] = min((d for d in (of_program.get("annals_command"), of_program.get("annals")) if d is not None), default=None)
+    of_program = {name: distance(changed, sources, own) for name, own in programs().items()}
+    reach = [of_program[name] for name in ("annals_command", "annals") if of_program.get(name) is not None]
+    of_program["annals"] = min(reach, default=None)  # the command's file
     has_module = any(path in sources.text and sources.module_of(path) for path in changed)
     found = []
     for number, name, built, named in tests():
@@ -81,10 +82,10 @@ def select(changed):
         if reached:
             found.append((min(reached), seconds.get(name, UNKNOWN_SECONDS), number, built))
     taken, left, linked = [], TEST_SECONDS, set()
-    for distance, cost, number, built in sorted(found, key=lambda test: test[:3]):
+    for far, cost, number, built in sorted(found, key=lambda test: test[:3]):
         cost += LINK_SECONDS * len(built - linked)
-        if distance == 0 or cost <= left:
-            left -= cost if distance else 0
+        if far == 0 or cost <= left:
+            left -= cost if far else 0
             linked |= built
             taken.append((number, built))
     print(f"check: {len(taken)} of {len(found)} tests that the changes reach fit into the time; ./dev test runs all", file=sys.stderr)

@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
-# What the tests of the Conan package share: Conan, the profile for this system, and an empty cache. Sourced, with $source and $work set.
+# What the tests of the Conan package share: Conan, the profile for this system, and an empty cache. Sourced with the project's folder
+# and the folder to work in.
 # Exit code 77: skipped, since there is no Conan, or no profile for this system.
+source=$1 work=$2
 conan=$source/build/conan/venv/bin/conan
 # shellcheck source=/dev/null
 system=$(. /etc/os-release && printf '%s%s' "${ID:-}" "${VERSION_ID:-}")

@@ -4,8 +4,8 @@
 # and the same sources were compiled for release. For `./dev soak`: it compiles the library again, which takes minutes.
 # usage: conan_create.sh SOURCE_DIRECTORY WORK_DIRECTORY
 set -euo pipefail
-source=$1 work=$2
-. "$source/tests/packaging/conan.sh"
+# shellcheck source=tests/packaging/conan.sh
+. "$1/tests/packaging/conan.sh" "$1" "$2"
 "$conan" create "$source/conan" -pr:a "$profile" -nr \
   -c tools.build:jobs=1 \
   -c 'tools.cmake.cmaketoolchain:extra_variables={"CMAKE_CXX_FLAGS_RELEASE": "-O0"}' \

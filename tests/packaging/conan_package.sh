@@ -4,15 +4,17 @@
 # configured, the package is what the recipe installs, and its test package imports the library. conan_create.sh also compiles.
 # usage: conan_package.sh SOURCE_DIRECTORY BUILD_DIRECTORY WORK_DIRECTORY CXX_COMPILER
 set -euo pipefail
-source=$1 build=$2 work=$3 compiler=$4
-. "$source/tests/packaging/conan.sh"
+build=$2 compiler=$4
+# shellcheck source=tests/packaging/conan.sh
+. "$1/tests/packaging/conan.sh" "$1" "$3"
 
 "$conan" export "$source/conan" >"$work/export.txt" 2>&1 || { cat "$work/export.txt" >&2; exit 1; }
 recipe=$(sed -nE 's/.*Exported: ([^ ]+).*/\1/p' "$work/export.txt")
 exported=$("$conan" cache path "$recipe" --folder=export_source)
 
 # Ninja keeps every file that the compiler opened. Of the command, the package has nothing.
-(cd "$build" && ninja -t deps $(ninja -t inputs libannals.so annals/plugins/annals_*.so | grep '\.o$')) >"$work/opened"
+mapfile -t objects < <(ninja -C "$build" -t inputs libannals.so annals/plugins/annals_{rotate,stderr,syslog,zstd}.so | grep '\.o$')
+ninja -C "$build" -t deps "${objects[@]}" >"$work/opened"
 mapfile -t opened < <(sed -nE "s|^ +$source/||p" "$work/opened" | grep -v '^build/' | sort -u)
 [ "${#opened[@]}" -gt 50 ] || { echo "found ${#opened[@]} sources in the build's dependencies; expected more" >&2; exit 1; }
 missing=0
