@@ -75,6 +75,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/delivery/ring/ring.cpp
   modules/host/config/check_config.cpp
   modules/host/plugin/elf/elf.cpp
+  modules/host/plugin/objects.cpp
   modules/host/plugin/plugin.cpp
   modules/host/plugin/registry.cpp
   modules/read/reader/cursor.cpp

@@ -16,6 +16,7 @@ void many_batches(plugin_trial& trial);
 void sync(plugin_trial& trial);
 void reopen(plugin_trial& trial);
 void position_is_monotonic(plugin_trial& trial);
+void start_segment(plugin_trial& trial);
 void create_and_destroy_twice(plugin_trial& trial);
 void fork_leaves_the_parent_alone(plugin_trial& trial);
 void descriptors(plugin_trial& trial);
@@ -28,19 +29,23 @@ void failing_destination(plugin_trial& trial);
 void archive(plugin_trial& trial);
 void status(plugin_trial& trial);
 
-// An archiver does not write: it has ANNALS_CAN_ARCHIVE, not ANNALS_WRITES_LOG, and refuses the first line. The cases that are
-// about lines end with need_writer, the others use what it does instead.
-bool is_archiver(plugin_trial& trial);
-void need_writer(plugin_trial& trial);
+// Ends the case as not applicable where the plugin offers no sinks. For cases about lines; the others call use().
+void need_sink(const plugin_trial& trial);
 
-// What a sink is for, once: writes the i-th line; an archiver archives the i-th segment. Ends the case where that fails.
-void use(plugin_trial& trial, annals_sink* sink, std::uint64_t i);
+// What the object is for, once: a sink writes the i-th line, an archiver archives the i-th segment. Ends the case where that
+// fails.
+void use(plugin_trial& trial, made_object* object, std::uint64_t i);
+
+// Calls sync, position and reopen of a sink. Does nothing with an archiver.
+void call_the_rest(plugin_trial& trial, made_object* object);
 
 // A segment of `count` lines in the directory of the case.
 std::string make_segment(const plugin_trial& trial, std::uint64_t number, std::uint64_t count);
 
 // Lines first ... first + count - 1.
 std::string lines(std::uint64_t first, std::uint64_t count);
+
+std::string content_of(const std::string& path);
 
 // The names in a directory; none where it cannot be listed.
 std::set<std::string> names_in(const std::string& directory);

@@ -40,13 +40,16 @@ void descriptor(plugin_trial& trial) {
   if (std::any_of(std::begin(said.reserved), std::end(said.reserved), [](std::uint64_t one) { return one != 0; })) {
     fail_case("a reserved slot of the identity is not 0; expected 0 in all of them");
   }
-  const std::uint64_t known = ANNALS_CAN_ARCHIVE | ANNALS_WRITES_LOG;
+  const std::uint64_t known = ANNALS_OFFERS_SINK | ANNALS_OFFERS_ARCHIVER | ANNALS_WRITES_LOG;
   if (said.abi_minor <= ANNALS_PLUGIN_ABI_MINOR && (said.capabilities & ~known) != 0) {
     fail_case("its capabilities are " + std::to_string(said.capabilities) + ", of which ABI " + std::to_string(said.abi_major) +
               "." + std::to_string(said.abi_minor) + " knows " + std::to_string(known));
   }
-  if (!trial.has(ANNALS_CAN_ARCHIVE) && trial.functions().archive != nullptr) {
-    fail_case("it has the function archive, but not the capability ANNALS_CAN_ARCHIVE: nobody will call it");
+  if (!trial.has(ANNALS_OFFERS_SINK) && trial.descriptor().sink != nullptr) {
+    fail_case("it has a table of sinks, but not the capability ANNALS_OFFERS_SINK: nobody will use it");
+  }
+  if (!trial.has(ANNALS_OFFERS_ARCHIVER) && trial.descriptor().archiver != nullptr) {
+    fail_case("it has a table of archivers, but not the capability ANNALS_OFFERS_ARCHIVER: nobody will use it");
   }
 }
 
@@ -54,7 +57,7 @@ void bad_options(plugin_trial& trial) {
   const string unknown = unknown_option;
   std::vector<annals::option> options = trial.options();
   options.push_back({unknown, annals::option_kind::text, "x"});
-  if (annals_sink* const made = trial.try_make(options)) {
+  if (made_object* const made = trial.try_make(options)) {
     trial.destroy(made);
     fail_case("create took the unknown option \"" + unknown + "\"; expected it to refuse what it does not know");
   }
@@ -76,15 +79,14 @@ void bad_options(plugin_trial& trial) {
       options = trial.options();
       options[i].kind = other.kind;
       options[i].text = other.text;
-      if (annals_sink* const made = trial.try_make(options)) trial.destroy(made);
+      if (made_object* const made = trial.try_make(options)) trial.destroy(made);
     }
   }
   trial.destroy(trial.make());  // and it works as before
 }
 
 void last_error(plugin_trial& trial) {
-  trial.set_archives(is_archiver(trial));
-  annals_sink* const sink = trial.make();
+  made_object* const sink = trial.make();
   if (!trial.create_error().empty()) fail_case("last_error has a message for create, which succeeded");
   use(trial, sink, 0);
   if (const string said = trial.last_error(sink); !said.empty()) {
@@ -92,7 +94,7 @@ void last_error(plugin_trial& trial) {
   }
   std::vector<annals::option> wrong = trial.options();
   wrong.push_back({unknown_option, annals::option_kind::null, "null"});
-  if (annals_sink* const made = trial.try_make(wrong)) trial.destroy(made);  // bad_options tells of that
+  if (made_object* const made = trial.try_make(wrong)) trial.destroy(made);  // bad_options tells of that
   use(trial, sink, 1);
   if (const string said = trial.last_error(sink); !said.empty()) {
     fail_case("a failed create is told of as the failure of another sink: " + said);
@@ -220,7 +222,7 @@ class faults {
   }
 
   plugin_trial& trial_;
-  annals_sink* sink_;
+  made_object* sink_;
   std::uint64_t next_ = 0;
   std::vector<string> acknowledged_;
   string elsewhere_;
@@ -230,20 +232,15 @@ class faults {
 
 namespace {
 
-string content_of(const string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // What an archiver does with a segment while its disk is full, and while no descriptor is left: an error, and the segment
 // stays.
 void failing_archives(plugin_trial& trial) {
-  annals_sink* const sink = trial.make();
+  made_object* const archiver = trial.make();
   const string path = make_segment(trial, 1, 5000);
   const auto expect_kept = [&](__rlimit_resource limited, rlim_t limit, const char* fault) {
     const bool archived = [&] {
       const soft_limit exceeded(limited, limit);
-      return trial.try_archive(sink, path, 1);
+      return trial.try_archive(archiver, path, 1);
     }();
     if (archived) fail_case(string("archive succeeded with ") + fault);
     if (content_of(path) != lines(0, 5000))
@@ -251,15 +248,15 @@ void failing_archives(plugin_trial& trial) {
   };
   expect_kept(RLIMIT_FSIZE, 100, "a full disk");
   expect_kept(RLIMIT_NOFILE, 0, "no descriptor left");
-  if (!trial.try_archive(sink, path, 1)) fail_case("it does not go on after the fault is gone: " + trial.reason());
-  trial.destroy(sink);
+  if (!trial.try_archive(archiver, path, 1)) fail_case("it does not go on after the fault is gone: " + trial.reason());
+  trial.destroy(archiver);
 }
 
 }  // namespace
 
 void failing_destination(plugin_trial& trial) {
   ::signal(SIGXFSZ, SIG_IGN);  // as a host does that limits the size of its files
-  if (is_archiver(trial)) return failing_archives(trial);
+  if (trial.archives()) return failing_archives(trial);
   faults tried(trial);
   tried.disk_is_full();
   tried.no_descriptor_is_left();
@@ -272,23 +269,23 @@ void failing_destination(plugin_trial& trial) {
 
 // Each function of the table, in success and in failure: the trial judges what they return.
 void status(plugin_trial& trial) {
-  trial.set_archives(is_archiver(trial));
   std::vector<annals::option> wrong = trial.options();
   wrong.push_back({unknown_option, annals::option_kind::null, "null"});
-  if (annals_sink* const made = trial.try_make(wrong)) trial.destroy(made);  // bad_options tells of that
-  annals_sink* const sink = trial.make();
-  (void)trial.position(sink);
-  (void)trial.last_error(sink);
+  if (made_object* const made = trial.try_make(wrong)) trial.destroy(made);  // bad_options tells of that
+  made_object* const object = trial.make();
+  (void)trial.last_error(object);
   for (std::uint64_t i = 0; i < 3; ++i) {
-    use(trial, sink, i);
-    (void)trial.last_error(sink);
-    trial.sync(sink);
-    (void)trial.position(sink);
-    trial.reopen(sink);
-    (void)trial.last_error(sink);
+    use(trial, object, i);
+    (void)trial.last_error(object);
+    call_the_rest(trial, object);
+    (void)trial.last_error(object);
   }
-  if (trial.has(ANNALS_CAN_ARCHIVE)) (void)trial.try_archive(sink, trial.directory() + "/missing-000001.jsonl", 1);
-  trial.destroy(sink);
+  trial.destroy(object);
+  if (!trial.has(ANNALS_OFFERS_ARCHIVER)) return;
+  trial.set_archives(true);
+  made_object* const archiver = trial.make();
+  (void)trial.try_archive(archiver, trial.directory() + "/missing-000001.jsonl", 1);
+  trial.destroy(archiver);
 }
 
 namespace {
@@ -311,9 +308,9 @@ void kill_at_any_moment(plugin_trial& trial) {
     const pid_t child = ::fork();
     if (child < 0) fail_case("the checker could not fork");
     if (child == 0) {
-      annals_sink* const sink = trial.make();
-      const bool done = trial.try_archive(sink, path, 3);
-      trial.destroy(sink);
+      made_object* const archiver = trial.make();
+      const bool done = trial.try_archive(archiver, path, 3);
+      trial.destroy(archiver);
       ::_exit(done ? 0 : 1);
     }
     std::this_thread::sleep_for(delay);  // as much of its work as is to be done before the kill
@@ -337,20 +334,21 @@ void kill_at_any_moment(plugin_trial& trial) {
 }  // namespace
 
 void archive(plugin_trial& trial) {
-  if (!trial.has(ANNALS_CAN_ARCHIVE)) throw case_ended{verdict::not_applicable, "it has not the capability ANNALS_CAN_ARCHIVE"};
+  if (!trial.has(ANNALS_OFFERS_ARCHIVER)) throw case_ended{verdict::not_applicable, "it offers no archivers"};
+  trial.set_archives(true);
   const string path = make_segment(trial, 1, 1000);
-  annals_sink* const sink = trial.make();
+  made_object* const archiver = trial.make();
   const std::size_t before = names_in(trial.directory()).size();  // the segment's, and what else the plugin makes
-  if (!trial.try_archive(sink, path, 1)) fail_case("archive of a good segment failed: " + trial.reason());
+  if (!trial.try_archive(archiver, path, 1)) fail_case("archive of a good segment failed: " + trial.reason());
   if (std::filesystem::exists(path)) fail_case("archive succeeded, and the segment is still there");
   if (names_in(trial.directory()).size() < before) fail_case("archive removed the segment and left nothing in its place");
   if (names_in(trial.directory()).size() != before)
     fail_case("archive left more than one file; expected what the segment has become alone");
-  (void)trial.try_archive(sink, path, 1);  // again: what it says is its own affair, as long as it says it well
-  if (trial.try_archive(sink, trial.directory() + "/audit-000002-20260101T000000Z.jsonl", 2)) {
+  (void)trial.try_archive(archiver, path, 1);  // again: what it says is its own affair, as long as it says it well
+  if (trial.try_archive(archiver, trial.directory() + "/audit-000002-20260101T000000Z.jsonl", 2)) {
     fail_case("archive of a segment that never was succeeded");
   }
-  trial.destroy(sink);
+  trial.destroy(archiver);
   kill_at_any_moment(trial);
 }
 

@@ -52,7 +52,23 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-void ignore_notice(void*, std::int32_t, std::int32_t, const char*) {}
+void ignore_notice(void*, const annals_notice*) {}
+
+annals_sink* as_sink(made_object* object) {
+  return reinterpret_cast<annals_sink*>(object);
+}
+
+annals_archiver* as_archiver(made_object* object) {
+  return reinterpret_cast<annals_archiver*>(object);
+}
+
+// As much of the plugin's table as this host knows.
+template <class Functions>
+Functions copy_of(const Functions* table) {
+  Functions known = {};
+  if (table != nullptr) std::memcpy(&known, table, std::min<std::size_t>(table->struct_size, sizeof known));
+  return known;
+}
 
 [[noreturn]] void system_failure(const std::string& what) {
   throw std::system_error(errno, std::generic_category(), what);
@@ -82,7 +98,9 @@ plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string 
   if (!loaded) fail_case(loaded.error().message);
   plugin_ = std::move(*loaded);
   descriptor_ = static_cast<const annals_plugin_descriptor*>(plugin_->descriptor());
-  std::memcpy(&functions_, &descriptor_->functions, std::min<std::size_t>(identity().functions_size, sizeof functions_));
+  sinks_ = copy_of(descriptor_->sink);
+  archivers_ = copy_of(descriptor_->archiver);
+  archives_ = !has(ANNALS_OFFERS_SINK);
   writes_to_output_ = arguments.destination == "stdout" || arguments.destination == "stderr";
   if (writes_to_output_) {
     destination_ = captured_output_;
@@ -93,23 +111,24 @@ plugin_trial::plugin_trial(const plugin_check_arguments& arguments, std::string 
   }
 }
 
-bool plugin_trial::judge(annals_status status, const char* function, annals_sink* sink) {
+bool plugin_trial::judge(annals_status status, const char* function, made_object* of) {
   if (status == ANNALS_OK) return true;
   if (status != ANNALS_FAILED) {
     fail_case(std::string(function) + " returned " + std::to_string(status) + "; expected ANNALS_OK or ANNALS_FAILED");
   }
-  reason_ = last_error(sink);
+  reason_ = last_error(of);
   if (reason_.empty()) fail_case(std::string(function) + " failed, and last_error has no message; expected one that says why");
   // Of create there may be several lines: one for each option that is wrong.
-  if (sink != nullptr && reason_.find('\n') != std::string::npos)
+  if (of != nullptr && reason_.find('\n') != std::string::npos)
     fail_case("the message of last_error has more than one line: " + reason_);
   return false;
 }
 
-std::string plugin_trial::last_error(annals_sink* sink) {
+std::string plugin_trial::last_error(made_object* of) {
   annals_error said = {};
   said.struct_size = sizeof said;
-  const annals_status status = call(table_call::last_error, functions_.last_error, sink, &said);
+  const annals_status status = archives_ ? call(table_call::last_error, archivers_.last_error, as_archiver(of), &said)
+                                         : call(table_call::last_error, sinks_.last_error, as_sink(of), &said);
   if (status == ANNALS_FAILED) return {};
   if (status != ANNALS_OK) fail_case("last_error returned " + std::to_string(status) + "; expected ANNALS_OK or ANNALS_FAILED");
   if (said.message == nullptr) fail_case("last_error succeeded with a null message; expected a text");
@@ -118,7 +137,7 @@ std::string plugin_trial::last_error(annals_sink* sink) {
   return message;
 }
 
-annals_sink* plugin_trial::try_make(const std::vector<annals::option>& options) {
+made_object* plugin_trial::try_make(const std::vector<annals::option>& options) {
   std::vector<annals_option> given;
   for (const annals::option& one : options) {
     given.push_back({one.name.c_str(), one.text.c_str(), one.text.size(), static_cast<std::uint32_t>(one.kind), 0});
@@ -134,19 +153,23 @@ annals_sink* plugin_trial::try_make(const std::vector<annals::option>& options) 
   host.options_count = given.size();
   host.option_size = sizeof(annals_option);
   host.notice = ignore_notice;
-  annals_sink* made = nullptr;
-  if (!judge(call(table_call::create, functions_.create, &host, &made), "create", nullptr)) return nullptr;
-  if (made == nullptr) fail_case("create succeeded and made no sink");
+  annals_sink* sink = nullptr;
+  annals_archiver* archiver = nullptr;
+  const annals_status status = archives_ ? call(table_call::create, archivers_.create, &host, &archiver)
+                                         : call(table_call::create, sinks_.create, &host, &sink);
+  if (!judge(status, "create", nullptr)) return nullptr;
+  auto* const made = archives_ ? reinterpret_cast<made_object*>(archiver) : reinterpret_cast<made_object*>(sink);
+  if (made == nullptr) fail_case("create succeeded and made nothing");
   return made;
 }
 
-annals_sink* plugin_trial::make() {
-  annals_sink* const made = try_make(options_);
+made_object* plugin_trial::make() {
+  made_object* const made = try_make(options_);
   if (made == nullptr) fail_case("create failed with the given --options: " + reason_);
   return made;
 }
 
-bool plugin_trial::try_write(annals_sink* sink, std::string_view lines, std::uint64_t count) {
+bool plugin_trial::try_write(made_object* sink, std::string_view lines, std::uint64_t count) {
   const std::string copy(lines);  // so that a plugin that reads or keeps more than it may is seen by sanitizers
   annals_batch batch = {};
   batch.struct_size = sizeof batch;
@@ -157,42 +180,55 @@ bool plugin_trial::try_write(annals_sink* sink, std::string_view lines, std::uin
   batch.now_us =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   sequence_ += count;
-  return judge(call(table_call::write, functions_.write, sink, &batch), "write", sink);
+  return judge(call(table_call::write, sinks_.write, as_sink(sink), &batch), "write", sink);
 }
 
-void plugin_trial::write(annals_sink* sink, std::string_view lines, std::uint64_t count) {
+void plugin_trial::write(made_object* sink, std::string_view lines, std::uint64_t count) {
   if (!try_write(sink, lines, count)) fail_case("write failed: " + reason_);
 }
 
-void plugin_trial::sync(annals_sink* sink) {
-  if (!judge(call(table_call::sync, functions_.sync, sink), "sync", sink)) fail_case("sync failed: " + reason_);
+void plugin_trial::sync(made_object* sink) {
+  if (!judge(call(table_call::sync, sinks_.sync, as_sink(sink)), "sync", sink)) fail_case("sync failed: " + reason_);
 }
 
-void plugin_trial::destroy(annals_sink* sink) {
-  call(table_call::destroy, functions_.destroy, sink);
+void plugin_trial::destroy(made_object* of) {
+  if (archives_) {
+    call(table_call::destroy, archivers_.destroy, as_archiver(of));
+  } else {
+    call(table_call::destroy, sinks_.destroy, as_sink(of));
+  }
 }
 
-bool plugin_trial::try_reopen(annals_sink* sink) {
-  return judge(call(table_call::reopen, functions_.reopen, sink), "reopen", sink);
+bool plugin_trial::try_reopen(made_object* sink) {
+  return judge(call(table_call::reopen, sinks_.reopen, as_sink(sink)), "reopen", sink);
 }
 
-void plugin_trial::reopen(annals_sink* sink) {
+void plugin_trial::reopen(made_object* sink) {
   if (!try_reopen(sink)) fail_case("reopen failed: " + reason_);
 }
 
-annals_position plugin_trial::position(annals_sink* sink) {
+annals_position plugin_trial::position(made_object* sink) {
   annals_position where = {};
-  if (!judge(call(table_call::position, functions_.position, sink, &where), "position", sink))
+  if (!judge(call(table_call::position, sinks_.position, as_sink(sink), &where), "position", sink))
     fail_case("position failed: " + reason_);
   return where;
 }
 
-bool plugin_trial::try_archive(annals_sink* sink, const std::string& path, std::uint64_t number) {
+std::string plugin_trial::start_segment(made_object* sink) {
+  annals_segment closed = {};
+  closed.struct_size = sizeof closed;
+  if (!judge(call(table_call::start_segment, sinks_.start_segment, as_sink(sink), &closed), "start_segment", sink)) {
+    fail_case("start_segment failed: " + reason_);
+  }
+  return closed.path == nullptr ? "" : closed.path;
+}
+
+bool plugin_trial::try_archive(made_object* archiver, const std::string& path, std::uint64_t number) {
   annals_segment segment = {};
   segment.struct_size = sizeof segment;
   segment.path = path.c_str();
   segment.number = number;
-  return judge(call(table_call::archive, functions_.archive, sink, &segment), "archive", sink);
+  return judge(call(table_call::archive, archivers_.archive, as_archiver(archiver), &segment), "archive", archiver);
 }
 
 void plugin_trial::need_visible() const {
@@ -287,7 +323,7 @@ class shared_call {
   } catch (const std::exception& thrown) {
     done = {verdict::failed, std::string("an exception came out of the plugin, or the case could not run: ") + thrown.what()};
   } catch (...) {
-    done = {verdict::failed, "an exception came out of the plugin; none may cross the border"};
+    done = {verdict::failed, "an exception came out of the plugin; none may cross the boundary"};
   }
   const std::string text = std::to_string(static_cast<int>(done.verdict)) + " " + done.why;
   const ssize_t wrote = ::write(report, text.data(), text.size());
@@ -313,13 +349,14 @@ std::optional<std::string> read_report(int fd, std::chrono::steady_clock::time_p
 }
 
 outcome judge_child(const std::optional<std::string>& report, int status, table_call call, std::chrono::milliseconds deadline) {
-  constexpr std::array<const char*, 10> places = {"",
+  constexpr std::array<const char*, 11> places = {"",
                                                   " in its static constructors",
                                                   " in create",
                                                   " in write",
                                                   " in sync",
                                                   " in reopen",
                                                   " in position",
+                                                  " in start_segment",
                                                   " in archive",
                                                   " in destroy",
                                                   " in last_error"};

@@ -53,7 +53,7 @@ void creation_opens_nothing(plugin_trial& trial) {
   const auto threads = names_in("/proc/self/task");
   const auto descriptors = open_descriptors();
   const auto files = names_in(trial.directory());
-  annals_sink* const sink = trial.make();
+  made_object* const sink = trial.make();
   if (open_descriptors() != descriptors) fail_case("create opened a descriptor; expected that the first write does");
   if (names_in(trial.directory()) != files) fail_case("create made a file; expected that the first write does");
   if (names_in("/proc/self/task").size() > threads.size()) fail_case("create started a thread");
@@ -64,11 +64,10 @@ void creation_opens_nothing(plugin_trial& trial) {
 }
 
 void descriptors(plugin_trial& trial) {
-  trial.set_archives(is_archiver(trial));
   const auto before = open_descriptors();
   std::set<string> after_first;
   for (int round = 0; round < 200; ++round) {
-    annals_sink* const sink = trial.make();
+    made_object* const sink = trial.make();
     use(trial, sink, 0);
     for (const string& one : open_descriptors()) {
       if (before.contains(one)) continue;
@@ -77,7 +76,7 @@ void descriptors(plugin_trial& trial) {
         fail_case("it opened a descriptor that programs started by the host inherit; expected O_CLOEXEC");
       }
     }
-    trial.reopen(sink);
+    call_the_rest(trial, sink);
     use(trial, sink, 1);
     trial.destroy(sink);
     remove_archives(trial);
@@ -133,10 +132,9 @@ void expect_no_growth(std::size_t rounds, const char* what, const Work& work) {
 }  // namespace
 
 void memory_growth(plugin_trial& trial) {
-  trial.set_archives(is_archiver(trial));
   const string line = trial_line(1);
-  annals_sink* const sink = trial.make();
-  const auto work = [&](annals_sink* with) {
+  made_object* const sink = trial.make();
+  const auto work = [&](made_object* with) {
     if (!trial.archives()) return trial.write(with, line, 1);
     use(trial, with, 0);
     remove_archives(trial);
@@ -144,7 +142,7 @@ void memory_growth(plugin_trial& trial) {
   expect_no_growth(trial.archives() ? 60 : 50'000, "calls", [&] { work(sink); });
   trial.destroy(sink);
   expect_no_growth(trial.archives() ? 30 : 1000, "sinks", [&] {
-    annals_sink* const one = trial.make();
+    made_object* const one = trial.make();
     work(one);
     trial.destroy(one);
   });
@@ -178,12 +176,9 @@ std::map<string, string> process_state() {
 }
 
 void use_once(plugin_trial& trial) {
-  trial.set_archives(is_archiver(trial));
-  annals_sink* const sink = trial.make();
+  made_object* const sink = trial.make();
   for (std::uint64_t i = 0; i < 10; ++i) use(trial, sink, i);
-  trial.sync(sink);
-  (void)trial.position(sink);
-  trial.reopen(sink);
+  call_the_rest(trial, sink);
   use(trial, sink, 10);
   trial.destroy(sink);
 }
@@ -202,7 +197,7 @@ void silence(plugin_trial& trial) {
   use_once(trial);
   std::vector<annals::option> wrong = trial.options();
   wrong.push_back({unknown_option, annals::option_kind::null, "null"});
-  if (annals_sink* const made = trial.try_make(wrong)) trial.destroy(made);
+  if (made_object* const made = trial.try_make(wrong)) trial.destroy(made);
   std::fflush(nullptr);
   std::vector<string> streams = {trial.captured_output() + ".other"};
   if (!trial.writes_to_output()) streams.push_back(trial.captured_output());

@@ -23,6 +23,7 @@ enum class table_call : std::uint8_t {
   sync,
   reopen,
   position,
+  start_segment,
   archive,
   destroy,
   last_error
@@ -37,6 +38,9 @@ struct case_ended {
   throw case_ended{verdict::failed, std::move(why)};
 }
 
+// A sink or an archiver of the plugin: which of them, plugin_trial::archives() says.
+struct made_object;
+
 // One plugin, loaded in the process of one case, in a directory of that case's own. Every status that it returns is judged.
 class plugin_trial {
  public:
@@ -44,32 +48,36 @@ class plugin_trial {
   plugin_trial(const plugin_check_arguments& arguments, std::string directory, std::string captured_output, table_call* call);
 
   const annals_identity& identity() const { return descriptor_->identity; }
-  const annals_functions& functions() const { return functions_; }
+  const annals_sink_functions& sink_functions() const { return sinks_; }
+  const annals_archiver_functions& archiver_functions() const { return archivers_; }
+  const annals_plugin_descriptor& descriptor() const { return *descriptor_; }
   const std::string& directory() const { return directory_; }
   std::string log_path() const { return directory_ + "/audit.jsonl"; }
   std::vector<annals::option>& options() { return options_; }
   bool has(std::uint64_t capability) const { return (identity().capabilities & capability) != 0; }
 
-  // A sink with these options: null when create fails, and then create_error() says why. make() ends the case instead.
-  annals_sink* try_make(const std::vector<annals::option>& options);
-  annals_sink* make();
+  // Makes objects of this kind from now on. In the beginning: sinks, or archivers where the plugin offers no sinks.
+  bool archives() const { return archives_; }
+  void set_archives(bool archives) { archives_ = archives; }
+
+  // An object with these options: null when create fails, and then create_error() says why. make() ends the case instead.
+  made_object* try_make(const std::vector<annals::option>& options);
+  made_object* make();
   std::string create_error() { return last_error(nullptr); }
 
   // True for ANNALS_OK, false for ANNALS_FAILED with a reason; all else ends the case. The second form ends it on failure, too.
-  bool try_write(annals_sink* sink, std::string_view lines, std::uint64_t count);
-  void write(annals_sink* sink, std::string_view lines, std::uint64_t count);
-  void sync(annals_sink* sink);
-  bool try_reopen(annals_sink* sink);
-  void reopen(annals_sink* sink);
-  annals_position position(annals_sink* sink);
-  bool try_archive(annals_sink* sink, const std::string& path, std::uint64_t number);
-  void destroy(annals_sink* sink);
-  std::string last_error(annals_sink* sink);
+  bool try_write(made_object* sink, std::string_view lines, std::uint64_t count);
+  void write(made_object* sink, std::string_view lines, std::uint64_t count);
+  void sync(made_object* sink);
+  bool try_reopen(made_object* sink);
+  void reopen(made_object* sink);
+  annals_position position(made_object* sink);
+  // The path of the segment that was closed; empty where there was none.
+  std::string start_segment(made_object* sink);
+  bool try_archive(made_object* sink, const std::string& path, std::uint64_t number);
+  void destroy(made_object* sink);
+  std::string last_error(made_object* sink);
   std::string reason() const { return reason_; }  // of the last call that returned ANNALS_FAILED
-
-  // The case uses an archiver, which writes nothing: see check::is_archiver.
-  bool archives() const { return archives_; }
-  void set_archives(bool archives) { archives_ = archives; }
 
   // Where the lines can be read; empty: nowhere that we know.
   const std::string& destination() const { return destination_; }
@@ -95,7 +103,7 @@ class plugin_trial {
     in_call& operator=(const in_call&) = delete;
     table_call* place_;
   };
-  bool judge(annals_status status, const char* function, annals_sink* sink);
+  bool judge(annals_status status, const char* function, made_object* of);
 
   table_call* call_;  // in memory shared with the harness: what is being called
 
@@ -107,7 +115,8 @@ class plugin_trial {
   std::vector<annals::option> options_;
   std::optional<annals::plugin> plugin_;
   const annals_plugin_descriptor* descriptor_ = nullptr;
-  annals_functions functions_ = {};
+  annals_sink_functions sinks_ = {};
+  annals_archiver_functions archivers_ = {};
   std::uint64_t sequence_ = 1;
   bool archives_ = false;
   std::string reason_;

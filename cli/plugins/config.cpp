@@ -2,8 +2,10 @@
 //
 // annals config check: everything that is wrong with a configuration, and what a logger would make of a good one.
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "commands.h"
 #include "display/display.h"
@@ -27,33 +29,30 @@ const char* name_of(annals::precision digits) {
   return "unknown";
 }
 
+// The version and the file of the plugin that a member of the configuration names. Throws if it cannot be used as this.
+std::string examined(const std::string& file, const std::string& member, const annals::logger_config& config,
+                     const std::string& type, annals::plugin_kind wanted) {
+  auto info = annals::plugin_registry(config.plugin_directories).examine(type);
+  auto refused = info ? annals::refuse_unless_offered(*info, wanted) : std::move(info.error());
+  if (!refused) return info->name + " " + info->version + ", " + info->path;
+  refused->message = "cannot use the configuration '" + file + "': $." + member + ": " + refused->message;
+  throw annals::failure(std::move(*refused));
+}
+
 }  // namespace
 
 int run_config_check(const config_check_arguments& arguments) try {
   const auto read = annals::read_config(arguments.file);
-  if (!read && arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // tells of the sink's options, too
+  if (!read && arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // reports the plugins' options, too
   if (!read) throw annals::failure(read.error());
   const annals::logger_config& config = *read;
   std::string sink = config.sink_type;
-  if (sink != "file") {
-    const annals::plugin_registry plugins(config.plugin_directories);
-    if (arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // which opens nothing
-    const auto info = plugins.examine(config.sink_type);
-    if (!info) {
-      complain_lines("cannot use the configuration '" + arguments.file + "': $.sink: " + info.error().message);
-      return exit_code_of(info.error());
-    }
-    sink = info->name + " " + info->version + ", " + info->path;
-  }
   std::string archiver = "none";
+  const bool has_plugin = sink != "file" || !config.archiver_type.empty();
+  if (has_plugin && arguments.load) (void)annals::audit_logger::from_config(arguments.file);  // which opens nothing
+  if (sink != "file") sink = examined(arguments.file, "sink", config, sink, annals::plugin_kind::sink);
   if (!config.archiver_type.empty()) {
-    if (arguments.load && sink == "file") (void)annals::audit_logger::from_config(arguments.file);
-    const auto info = annals::plugin_registry(config.plugin_directories).examine(config.archiver_type);
-    if (!info) {
-      complain_lines("cannot use the configuration '" + arguments.file + "': $.archive: " + info.error().message);
-      return exit_code_of(info.error());
-    }
-    archiver = info->name + " " + info->version + ", " + info->path;
+    archiver = examined(arguments.file, "archive", config, config.archiver_type, annals::plugin_kind::archiver);
   }
   std::printf("%s: good\n", visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);
@@ -66,7 +65,7 @@ int run_config_check(const config_check_arguments& arguments) try {
   char mode[16];
   std::snprintf(mode, sizeof mode, "%04o", config.file_mode);
   tell("file_mode", mode);
-  if ((sink != "file" || archiver != "none") && !arguments.load) {
+  if (has_plugin && !arguments.load) {
     tell("not checked", "the plugins' own options (--no-load)");
   }
   return std::fflush(stdout) == 0 ? ok : io_error;

@@ -20,11 +20,13 @@ std::string capabilities_of(const annals::plugin_info& info) {
   std::string text;
   const auto add = [&text](const std::string& word) { text += (text.empty() ? "" : ", ") + word; };
   std::uint64_t others = info.capabilities;
-  if ((info.capabilities & annals::plugin_info::can_archive) != 0) add("archives segments");
-  if ((info.capabilities & annals::plugin_info::writes_log) != 0) add("writes the log");
-  others &= ~(annals::plugin_info::can_archive | annals::plugin_info::writes_log);
+  using annals::plugin_info;
+  if ((info.capabilities & plugin_info::offers_sink) != 0) add("sink");
+  if ((info.capabilities & plugin_info::offers_archiver) != 0) add("archiver");
+  if ((info.capabilities & plugin_info::writes_log) != 0) add("writes the log");
+  others &= ~(plugin_info::offers_sink | plugin_info::offers_archiver | plugin_info::writes_log);
   if (others != 0) add("others, of a newer ABI: " + std::to_string(others));
-  return text.empty() ? "none" : text;
+  return text;
 }
 
 // The same for programs: JSON strings. What this host has no name for is "bit N".
@@ -33,9 +35,10 @@ std::string capability_names(const annals::plugin_info& info) {
   for (unsigned bit = 0; bit < 64; ++bit) {
     const std::uint64_t one = std::uint64_t{1} << bit;
     if ((info.capabilities & one) == 0) continue;
-    const std::string name = one == annals::plugin_info::can_archive  ? "archive"
-                             : one == annals::plugin_info::writes_log ? "writes_log"
-                                                                      : "bit " + std::to_string(bit);
+    const std::string name = one == annals::plugin_info::offers_sink       ? "sink"
+                             : one == annals::plugin_info::offers_archiver ? "archiver"
+                             : one == annals::plugin_info::writes_log      ? "writes_log"
+                                                                           : "bit " + std::to_string(bit);
     names += (names.empty() ? "" : ",") + json_string(name);
   }
   return names;

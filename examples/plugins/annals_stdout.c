@@ -37,7 +37,7 @@ static annals_status create(const annals_host* host, annals_sink** made) {
     return fail(&creation, ANNALS_ERROR_OPTIONS, 0, host->options->name, "no such option; expected none");
   }
   *made = calloc(1, sizeof **made);
-  if (*made == NULL) return fail(&creation, ANNALS_ERROR_SINK, ENOMEM, "cannot make a sink", strerror(ENOMEM));
+  if (*made == NULL) return fail(&creation, ANNALS_ERROR_OTHER, ENOMEM, "cannot make a sink", strerror(ENOMEM));
   return ANNALS_OK;
 }
 
@@ -85,7 +85,11 @@ static annals_status last_error(annals_sink* sink, annals_error* error) {
   return ANNALS_OK;
 }
 
+static const annals_sink_functions functions = {
+    sizeof functions,         create,  write_batch, nothing_to_do, nothing_to_do, position,
+    NULL /* start_segment */, destroy, last_error,
+};
+
 ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin = {
-    ANNALS_PLUGIN_IDENTITY("stdout", "1.0.0", "0BSD", 0),
-    {create, write_batch, nothing_to_do, nothing_to_do, position, NULL, destroy, last_error},
+    ANNALS_PLUGIN_IDENTITY("stdout", "1.0.0", "0BSD", ANNALS_OFFERS_SINK), &functions, NULL, /* no archiver */
 };

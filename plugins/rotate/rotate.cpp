@@ -75,5 +75,5 @@ class rotate_sink final : public annals::sink {
 
 }  // namespace
 
-ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin = annals::sdk::describe<rotate_sink>(
-    {.name = "rotate", .version = "0.1.0", .license = "Apache-2.0", .capabilities = ANNALS_WRITES_LOG});
+ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin =
+    annals::sdk::describe<rotate_sink>({.name = "rotate", .version = "0.1.0", .license = "Apache-2.0", .writes_log = true});

@@ -9,18 +9,23 @@ module;
 #include <exception>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 module annals.sdk;
 
-// What the opaque type of the C header is here: the author's sink, and why its last call failed. (extern "C++": the header has
-// declared it outside of any module.)
+// What the opaque types of the C header are here: the author's object, and why its last call failed. (extern "C++": the header
+// has declared them outside of any module.)
 extern "C++" struct annals_sink : annals::sdk::table::head {
-  ~annals_sink() { sink.reset(); }  // before what it may need to say something
   annals::error failed = {};
-  std::string notice = {};  // keeps the text of a notice alive during the host's call
+  std::optional<annals::closed_segment> closed = {};  // by the last start_segment
+};
+extern "C++" struct annals_archiver {
+  std::unique_ptr<annals::archiver> made = {};
+  bool has_failed = false;
+  annals::error failed = {};
 };
 
 namespace annals::sdk::table {
@@ -42,22 +47,35 @@ std::int32_t code_of(errc code) noexcept {
     case errc::sync_failed: return ANNALS_ERROR_SYNC;
     case errc::not_a_regular_file: return ANNALS_ERROR_NOT_REGULAR;
     case errc::disk_space: return ANNALS_ERROR_DISK_SPACE;
-    default: return ANNALS_ERROR_SINK;
+    case errc::file_removed: return ANNALS_ERROR_FILE_REMOVED;
+    default: return ANNALS_ERROR_OTHER;
   }
 }
 
 std::int32_t code_of(notice_code code) noexcept {
   switch (code) {
-    case notice_code::file_replaced: return ANNALS_ERROR_REPLACED;
-    case notice_code::partial_line: return ANNALS_ERROR_TORN_TAIL;
-    case notice_code::segment_closed: return ANNALS_ERROR_CLOSED;
-    case notice_code::segment_deleted: return ANNALS_ERROR_DELETED;
-    case notice_code::disk_space: return ANNALS_ERROR_DISK_SPACE;
-    default: return ANNALS_ERROR_SINK;
+    case notice_code::segment_closed: return ANNALS_NOTICE_SEGMENT_CLOSED;
+    case notice_code::segment_deleted: return ANNALS_NOTICE_SEGMENT_DELETED;
+    case notice_code::file_replaced: return ANNALS_NOTICE_FILE_REPLACED;
+    case notice_code::partial_line: return ANNALS_NOTICE_PARTIAL_LINE;
+    case notice_code::disk_space: return ANNALS_NOTICE_DISK_SPACE;
+    case notice_code::rotation_failed: return ANNALS_NOTICE_ROTATION_FAILED;
+    case notice_code::deletion_failed: return ANNALS_NOTICE_DELETION_FAILED;
+    case notice_code::check_failed: return ANNALS_NOTICE_CHECK_FAILED;
+    case notice_code::connection_lost: return ANNALS_NOTICE_CONNECTION_LOST;
+    default: return ANNALS_NOTICE_OTHER;
   }
 }
 
-// Keeps the exception being handled in `kept`. Where even that needs memory that is not there, the message stays empty.
+std::int32_t code_of(severity how) noexcept {
+  switch (how) {
+    case severity::info: return ANNALS_SEVERITY_INFO;
+    case severity::warning: return ANNALS_SEVERITY_WARNING;
+    default: return ANNALS_SEVERITY_ERROR;
+  }
+}
+
+// Keeps the exception being handled in `kept`. If there is no memory for a message, it stays empty.
 void keep_current(error& kept, bool& is_set) noexcept {
   is_set = true;
   kept.code = errc::sink_failed;
@@ -73,26 +91,26 @@ void keep_current(error& kept, bool& is_set) noexcept {
     } catch (const std::exception& thrown) {
       kept.message = thrown.what();
     } catch (...) {
-      kept.message = "the sink threw something that is no std::exception";
+      kept.message = "the plugin threw something that is no std::exception";
     }
   } catch (...) {  // no memory for a message
   }
 }
 
-// Runs `call` on the sink; what it throws becomes the failure of the sink.
-template <class Call>
-annals_status guarded(annals_sink* sink, Call&& call) noexcept {
-  sink->has_failed = false;
+// Runs `call` on the author's object. Keeps what it throws for last_error.
+template <class Object, class Call>
+annals_status guarded(Object* of, Call&& call) noexcept {
+  of->has_failed = false;
   try {
-    call(*sink->sink);
+    call(*of->made);
     return ANNALS_OK;
   } catch (...) {
-    keep_current(sink->failed, sink->has_failed);
+    keep_current(of->failed, of->has_failed);
     return ANNALS_FAILED;
   }
 }
 
-host told_to(const annals_host& from) {
+host copy_of(const annals_host& from) {
   host to;
   to.log_path = from.log_path;
   to.file_mode = from.file_mode;
@@ -107,24 +125,48 @@ host told_to(const annals_host& from) {
   return to;
 }
 
-}  // namespace
-
-annals_status make(const annals_host* told, annals_sink** made, maker maker) noexcept {
+template <class Object, class Maker>
+annals_status make_object(const annals_host* from, Object** made, Maker maker) noexcept {
   last_creation.is_set = false;
   try {
-    auto wrapped = std::make_unique<annals_sink>();
-    wrapped->sink = maker(told_to(*told));
-    wrapped->sink->set_notice_handler(
-        [self = wrapped.get(), context = told->context, tell = told->notice](const annals::notice& what) {
-          self->notice = what.message;
-          tell(context, code_of(what.code), what.system_code, self->notice.c_str());
-        });
+    auto wrapped = std::make_unique<Object>();
+    wrapped->made = maker(copy_of(*from));
+    wrapped->made->set_notice_handler([context = from->context, give = from->notice](const notice& what) {
+      annals_notice given = {};
+      given.struct_size = sizeof given;
+      given.code = code_of(what.code);
+      given.severity = code_of(what.severity);
+      given.system_code = what.system_code;
+      given.message = what.message.c_str();
+      give(context, &given);
+    });
     *made = wrapped.release();
     return ANNALS_OK;
   } catch (...) {
     keep_current(last_creation.cause, last_creation.is_set);
     return ANNALS_FAILED;
   }
+}
+
+template <class Object>
+annals_status error_of(const Object* of, annals_error* error) noexcept {
+  const bool is_set = of != nullptr ? of->has_failed : last_creation.is_set;
+  if (!is_set) return ANNALS_FAILED;
+  const annals::error& cause = of != nullptr ? of->failed : last_creation.cause;
+  error->code = code_of(cause.code);
+  error->system_code = cause.system_code;
+  error->message = cause.message.c_str();
+  return ANNALS_OK;
+}
+
+}  // namespace
+
+annals_status make(const annals_host* from, annals_sink** made, std::unique_ptr<sink> (*maker)(const host&)) noexcept {
+  return make_object(from, made, maker);
+}
+
+annals_status make(const annals_host* from, annals_archiver** made, std::unique_ptr<archiver> (*maker)(const host&)) noexcept {
+  return make_object(from, made, maker);
 }
 
 annals_status failed(annals_sink* sink) noexcept {
@@ -147,9 +189,12 @@ annals_status position(annals_sink* sink, annals_position* where) noexcept {
   });
 }
 
-annals_status archive(annals_sink* sink, const annals_segment* segment) noexcept {
-  return guarded(sink,
-                 [segment](annals::sink& to) { static_cast<archiving_sink&>(to).archive({segment->path, segment->number}); });
+annals_status start_segment(annals_sink* sink, annals_segment* closed) noexcept {
+  return guarded(sink, [sink, closed](annals::sink& to) {
+    sink->closed = to.start_segment();
+    closed->path = sink->closed ? sink->closed->path.c_str() : nullptr;
+    closed->number = sink->closed ? sink->closed->number : 0;
+  });
 }
 
 void destroy(annals_sink* sink) noexcept {
@@ -157,13 +202,19 @@ void destroy(annals_sink* sink) noexcept {
 }
 
 annals_status last_error(annals_sink* sink, annals_error* error) noexcept {
-  const bool is_set = sink != nullptr ? sink->has_failed : last_creation.is_set;
-  if (!is_set) return ANNALS_FAILED;
-  const annals::error& cause = sink != nullptr ? sink->failed : last_creation.cause;
-  error->code = code_of(cause.code);
-  error->system_code = cause.system_code;
-  error->message = cause.message.c_str();
-  return ANNALS_OK;
+  return error_of(sink, error);
+}
+
+annals_status archive(annals_archiver* archiver, const annals_segment* segment) noexcept {
+  return guarded(archiver, [segment](annals::archiver& to) { to.archive({segment->path, segment->number}); });
+}
+
+void destroy(annals_archiver* archiver) noexcept {
+  delete archiver;
+}
+
+annals_status last_error(annals_archiver* archiver, annals_error* error) noexcept {
+  return error_of(archiver, error);
 }
 
 }  // namespace annals::sdk::table

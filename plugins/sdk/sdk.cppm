@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sdk: for C++ authors of plugins. Turns a class derived from annals::sink into the C table of annals_plugin.h; whatever
-// the class throws becomes an error on the other side. A whole plugin:
+// annals.sdk: for C++ authors of plugins. Turns classes derived from annals::sink and annals::archiver into the C tables of
+// annals_plugin.h. An exception that leaves a function of the class is reported to the host as an error. A whole plugin:
 //
 //   #include <annals_plugin.h>
 //   import annals.sdk;
@@ -20,7 +20,7 @@
 //   ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin =
 //       annals::sdk::describe<null_sink>({.name = "null", .version = "1.0.0", .license = "MIT"});
 //
-// This is a static library with its own copy of what it needs: the plugin needs no libannals.
+// This is a static library with its own copy of what it needs: the plugin does not need libannals.
 module;
 #include <annals_plugin.h>
 
@@ -31,6 +31,7 @@ module;
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 export module annals.sdk;
 export import annals.event;
@@ -40,61 +41,93 @@ export import annals.sink;
 
 export namespace annals::sdk {
 
-// What the host tells a sink's constructor.
+// What the constructor of a sink or an archiver gets from the host.
 struct host {
   std::string log_path;         // the log's live segment; empty where the host has none
-  unsigned file_mode = 0600;    // for files the sink creates, before the umask
+  unsigned file_mode = 0600;    // for files that the object creates, before the umask
   std::string version;          // the host's
-  std::vector<option> options;  // to be read with an option_reader("$.sink"), up to finish()
-};
-
-class archiving_sink : public sink {
- public:
-  virtual void archive(const closed_segment& segment) = 0;
+  std::vector<option> options;  // to be read with an option_reader("$.sink") or ("$.archive"), up to finish()
 };
 
 struct description {
-  std::string_view name;           // NAME of annals_NAME.so: a-z, 0-9, _; up to 31
-  std::string_view version;        // up to 31 characters
-  std::string_view license;        // SPDX; up to 31
-  std::uint64_t capabilities = 0;  // ANNALS_CAN_ARCHIVE, ANNALS_WRITES_LOG
+  std::string_view name;     // NAME of annals_NAME.so: a-z, 0-9, _; up to 31
+  std::string_view version;  // up to 31 characters
+  std::string_view license;  // SPDX; up to 31
+  bool writes_log = false;   // the sink keeps the lines at host::log_path, for readers of logs
 };
 
-// The table's functions, but create. Not for use by hand.
+// The functions of the tables. Not for use by hand.
 namespace table {
-using maker = std::unique_ptr<sink> (*)(const host&);
-annals_status make(const annals_host* told, annals_sink** made, maker maker) noexcept;
-struct head {  // what an annals_sink begins with: its base
-  std::unique_ptr<annals::sink> sink = {};
+struct head {  // what an annals_sink begins with
+  std::unique_ptr<annals::sink> made = {};
   bool has_failed = false;
 };
+annals_status make(const annals_host* from, annals_sink** made, std::unique_ptr<sink> (*maker)(const host&)) noexcept;
+annals_status make(const annals_host* from, annals_archiver** made, std::unique_ptr<archiver> (*maker)(const host&)) noexcept;
 annals_status failed(annals_sink* sink) noexcept;  // in a handler of what the call threw
 annals_status sync(annals_sink* sink) noexcept;
 annals_status reopen(annals_sink* sink) noexcept;
 annals_status position(annals_sink* sink, annals_position* where) noexcept;
-annals_status archive(annals_sink* sink, const annals_segment* segment) noexcept;
+annals_status start_segment(annals_sink* sink, annals_segment* closed) noexcept;
 void destroy(annals_sink* sink) noexcept;
 annals_status last_error(annals_sink* sink, annals_error* error) noexcept;
+annals_status archive(annals_archiver* archiver, const annals_segment* segment) noexcept;
+void destroy(annals_archiver* archiver) noexcept;
+annals_status last_error(annals_archiver* archiver, annals_error* error) noexcept;
 
 template <class Sink>
-annals_status create(const annals_host* told, annals_sink** made) noexcept {
-  return make(told, made, [](const host& h) -> std::unique_ptr<annals::sink> { return std::make_unique<Sink>(h); });
+annals_status create_sink(const annals_host* from, annals_sink** made) noexcept {
+  return make(from, made, [](const host& h) -> std::unique_ptr<annals::sink> { return std::make_unique<Sink>(h); });
 }
 
-// Of the very class, so that its function is called directly, and becomes part of this one where the compiler sees it: each
-// return behind a system call is dear (docs/decisions.md, The path of a direct event).
+template <class Archiver>
+annals_status create_archiver(const annals_host* from, annals_archiver** made) noexcept {
+  return make(from, made, [](const host& h) -> std::unique_ptr<annals::archiver> { return std::make_unique<Archiver>(h); });
+}
+
+// Calls the function of the class itself, not through its table of virtual functions, so that the compiler can inline it: a
+// return behind a system call is expensive (docs/decisions.md, The path of a direct event).
 template <class Sink>
 annals_status write(annals_sink* sink, const annals_batch* batch) noexcept {
   head& of = reinterpret_cast<head&>(*sink);
   of.has_failed = false;
   if (batch->count == 0) return ANNALS_OK;
   try {
-    static_cast<Sink&>(*of.sink).Sink::write({std::string_view(batch->lines, static_cast<std::size_t>(batch->bytes)),
+    static_cast<Sink&>(*of.made).Sink::write({std::string_view(batch->lines, static_cast<std::size_t>(batch->bytes)),
                                               static_cast<std::size_t>(batch->count), batch->first_sequence,
                                               time_point(std::chrono::microseconds(batch->now_us))});
     return ANNALS_OK;
   } catch (...) {
     return failed(sink);
+  }
+}
+
+template <class Sink>
+inline constexpr bool has_segments = !std::is_same_v<decltype(&Sink::start_segment), decltype(&annals::sink::start_segment)>;
+
+template <class Sink>
+inline constexpr annals_sink_functions sink_functions = {sizeof(annals_sink_functions),
+                                                         create_sink<Sink>,
+                                                         write<Sink>,
+                                                         sync,
+                                                         reopen,
+                                                         position,
+                                                         has_segments<Sink> ? start_segment : nullptr,
+                                                         destroy,
+                                                         last_error};
+
+template <class Archiver>
+inline constexpr annals_archiver_functions archiver_functions = {sizeof(annals_archiver_functions), create_archiver<Archiver>,
+                                                                 archive, destroy, last_error};
+
+template <class Offered>
+consteval void offer(annals_plugin_descriptor& in) {
+  if constexpr (std::derived_from<Offered, annals::sink>) {
+    in.sink = &sink_functions<Offered>;
+    in.identity.capabilities |= ANNALS_OFFERS_SINK;
+  } else {
+    in.archiver = &archiver_functions<Offered>;
+    in.identity.capabilities |= ANNALS_OFFERS_ARCHIVER;
   }
 }
 
@@ -108,21 +141,24 @@ consteval void fill(char (&to)[Size], std::string_view text) {
 }
 }  // namespace table
 
-// The descriptor of a plugin whose sinks are of the class `Sink`, which is made with a `const host&`. Does not compile where a
-// text is too long.
-template <class Sink>
-  requires std::derived_from<Sink, sink> && std::constructible_from<Sink, const host&>
-consteval annals_plugin_descriptor describe(const description& said) {
-  for (const char c : said.name) {
+// A class of which a plugin makes objects: a sink or an archiver with a constructor that takes a `const host&`.
+template <class T>
+concept offered = (std::derived_from<T, sink> || std::derived_from<T, archiver>) && std::constructible_from<T, const host&>;
+
+// The descriptor of a plugin that offers these classes: one sink, one archiver, or one of each. Does not compile if a text is
+// too long.
+template <offered... Classes>
+  requires(sizeof...(Classes) != 0)
+consteval annals_plugin_descriptor describe(const description& what) {
+  for (const char c : what.name) {
     if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_')) throw "a plugin's name has a-z, 0-9 and _ only";
   }
-  annals_plugin_descriptor made = {
-      ANNALS_PLUGIN_IDENTITY("", "", "", said.capabilities),
-      {table::create<Sink>, table::write<Sink>, table::sync, table::reopen, table::position,
-       (said.capabilities & ANNALS_CAN_ARCHIVE) != 0 ? table::archive : nullptr, table::destroy, table::last_error}};
-  table::fill(made.identity.name, said.name);
-  table::fill(made.identity.version, said.version);
-  table::fill(made.identity.license, said.license);
+  annals_plugin_descriptor made = {ANNALS_PLUGIN_IDENTITY("", "", "", what.writes_log ? ANNALS_WRITES_LOG : 0), nullptr,
+                                   nullptr};
+  (table::offer<Classes>(made), ...);
+  table::fill(made.identity.name, what.name);
+  table::fill(made.identity.version, what.version);
+  table::fill(made.identity.license, what.license);
   return made;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals_zstd: compresses closed segments, for hosts that name it as their archiver. docs/sinks.md has the options and what is
-// promised; docs/archive-format.md, what the files look like.
+// annals_zstd: an archiver that compresses closed segments. docs/sinks.md lists the options and the guarantees;
+// docs/archive-format.md describes the files.
 #include <annals_plugin.h>
 
 #include <cstdint>
@@ -15,7 +15,7 @@ import annals.content.seekable;
 
 namespace {
 
-class zstd_archiver final : public annals::sdk::archiving_sink {
+class zstd_archiver final : public annals::archiver {
  public:
   explicit zstd_archiver(const annals::sdk::host& host) {
     namespace seekable = annals::seekable;
@@ -27,17 +27,6 @@ class zstd_archiver final : public annals::sdk::archiving_sink {
     reader.finish();
   }
 
-  void write(const annals::batch& lines) override {
-    if (lines.count == 0) return;
-    throw annals::sink_error(
-        {annals::errc::sink_failed, 0,
-         "cannot write: this plugin is an archiver, it compresses closed segments; expected it as \"archive\" of "
-         "the configuration, beside a \"sink\""});
-  }
-  void sync() override {}
-  void reopen() override {}
-  annals::position position() override { return {1, 0}; }
-
   void archive(const annals::closed_segment& segment) override {
     if (auto failed = annals_zstd::archive_segment(segment.path, with_)) throw annals::sink_error(std::move(*failed));
   }
@@ -48,5 +37,5 @@ class zstd_archiver final : public annals::sdk::archiving_sink {
 
 }  // namespace
 
-ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin = annals::sdk::describe<zstd_archiver>(
-    {.name = "zstd", .version = "1.0.0", .license = "Apache-2.0", .capabilities = ANNALS_CAN_ARCHIVE});
+ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin =
+    annals::sdk::describe<zstd_archiver>({.name = "zstd", .version = "1.0.0", .license = "Apache-2.0"});

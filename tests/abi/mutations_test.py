@@ -15,10 +15,10 @@ HEADER, COMPILER, GOLDENS = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
 GUARD = Path(__file__).with_name("check_abi.py")
 
 MINOR = ("#define ANNALS_PLUGIN_ABI_MINOR 0", "#define ANNALS_PLUGIN_ABI_MINOR 1")
-MAJOR = ("#define ANNALS_PLUGIN_ABI_MAJOR 1", "#define ANNALS_PLUGIN_ABI_MAJOR 2")
+MAJOR = ("#define ANNALS_PLUGIN_ABI_MAJOR 2", "#define ANNALS_PLUGIN_ABI_MAJOR 3")
 INSERTED = ("  uint64_t bytes;\n", "  uint64_t inserted;\n  uint64_t bytes;\n")
 WIDENED = ("int32_t code;         /*", "int64_t code;         /*")
-CONSTANT = ("#define ANNALS_ERROR_IO 2 ", "#define ANNALS_ERROR_IO 7 ")
+CONSTANT = ("#define ANNALS_ERROR_IO 2 ", "#define ANNALS_ERROR_IO 9 ")
 TEXT = ('#define ANNALS_PLUGIN_SECTION ".annals.plugin"', '#define ANNALS_PLUGIN_SECTION ".annals.plugins"')
 STATUS = ("typedef int32_t annals_status;", "typedef int64_t annals_status;")
 MAGIC = ("'P', 'L'}", "'P', 'M'}")
@@ -70,33 +70,33 @@ class guard(unittest.TestCase):
         for change in (INSERTED, WIDENED, CONSTANT, TEXT, STATUS, MAGIC, SIGNATURE, APPENDED, APPENDED_FIELD, REMOVED, SWAPPED,
                        IN_RESERVED, UNSIZED_GREW):
             with self.subTest(change=change[1]):
-                self.refused(self.header(change), "calls itself 1.0", "Set ANNALS_PLUGIN_ABI_MINOR to 1",
-                             "set ANNALS_PLUGIN_ABI_MAJOR to 2")
+                self.refused(self.header(change), "calls itself 2.0", "Set ANNALS_PLUGIN_ABI_MINOR to 1",
+                             "set ANNALS_PLUGIN_ABI_MAJOR to 3")
 
     def test_refuses_a_new_version_without_a_golden_file(self):
-        self.refused(self.header(APPENDED, MINOR), "there is no", "abi-1.1.txt", "--print")
+        self.refused(self.header(APPENDED, MINOR), "there is no", "abi-2.1.txt", "--print")
 
     def test_passes_what_a_minor_version_may_append(self):
         for changes in ([APPENDED], [APPENDED_FIELD], [IN_RESERVED], [APPENDED, APPENDED_FIELD, IN_RESERVED]):
             with self.subTest(changes=[c[1] for c in changes]):
                 header = self.header(*changes, MINOR)
-                self.add_golden(header, "1.1")
+                self.add_golden(header, "2.1")
                 self.assertEqual(self.run_guard(header), (0, ""))
 
     def test_refuses_a_minor_version_that_does_more_than_append(self):
         for change in (INSERTED, WIDENED, CONSTANT, TEXT, STATUS, MAGIC, SIGNATURE, REMOVED, SWAPPED, UNSIZED_GREW):
             with self.subTest(change=change[1]):
                 header = self.header(change, MINOR)
-                self.add_golden(header, "1.1")
-                self.refused(header, "abi-1.1.txt breaks abi-1.0.txt")
+                self.add_golden(header, "2.1")
+                self.refused(header, "abi-2.1.txt breaks abi-2.0.txt")
 
     def test_passes_a_major_version_that_changes_everything(self):
         header = self.header(INSERTED, WIDENED, CONSTANT, REMOVED, MAJOR)
-        self.add_golden(header, "2.0")
+        self.add_golden(header, "3.0")
         self.assertEqual(self.run_guard(header), (0, ""))
 
     def test_refuses_a_golden_file_that_was_edited(self):
-        golden = self.goldens / "abi-1.0.txt"
+        golden = self.goldens / "abi-2.0.txt"
         golden.write_text(golden.read_text().replace("constant ANNALS_FAILED 1", "constant ANNALS_FAILED 3"))
         self.refused(self.header(), "ANNALS_FAILED")
 

@@ -99,13 +99,23 @@ class Check(ConfigTest):
 
     def test_a_plugin_that_is_refused_or_nowhere_is_told_alike_with_and_without_loading(self):
         copy_plugin("FUTURE_MAJOR", "broken", self.directory)
-        for kind, words in (("broken", "built for ABI 2.0; this host has ABI 1.0"), ("sylog", "there is no annals_sylog.so in"),
+        for kind, words in (("broken", "built for ABI 3.0; this host has ABI 2.0"), ("sylog", "there is no annals_sylog.so in"),
                             (self.directory, "is a directory; expected a regular file")):
             self.configure({"plugin_directories": ["."], "sink": {"type": kind}})
             said = {self.check(*arguments, code=1)[1] for arguments in ((), ("--no-load",))}
             self.assertEqual(len(said), 1, said)
             self.assertTrue(said.copy().pop().startswith(f"annals: cannot use the configuration '{self.file}': $.sink: "), said)
             self.assertIn(words, said.pop())
+
+    def test_an_archiver_as_a_sink_and_a_sink_as_an_archiver_are_refused_alike_with_and_without_loading(self):
+        copy_plugin("archiver", "archiver", self.directory)
+        copy_plugin("null", "null", self.directory)
+        for member, kind, words in (("sink", "archiver", "'archiver' is an archiver and offers no sink"),
+                                    ("archive", "null", "'null' offers no archiver")):
+            self.configure({"path": "audit.jsonl", "plugin_directories": ["."], member: {"type": kind}})
+            said = {self.check(*arguments, code=1)[1] for arguments in ((), ("--no-load",))}
+            self.assertEqual(len(said), 1, said)
+            self.assertIn(f"$.{member}: the plugin {words}", said.pop())
 
     def test_foreign_text_is_shown_and_never_obeyed(self):
         self.configure('{"path": "x", "a\\u001b[2J\\u202e\\u009b": "\\u0007\\n\\u2028", "sink": {"type": "\\u001b[1m"}}')

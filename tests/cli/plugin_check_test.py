@@ -39,6 +39,7 @@ BAD = {
     "leaks_a_descriptor": ["descriptors"],
     "descriptor_is_inherited": ["descriptors"],
     "position_steps_back": ["position_is_monotonic"],
+    "start_segment_keeps_the_file": ["start_segment"],
     "archive_keeps_the_segment": ["archive"],
     "returns_status_7": ["status", "last_error"],
     "error_after_success": ["last_error"],

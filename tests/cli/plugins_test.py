@@ -35,25 +35,25 @@ class Plugins(CommandTest):
         found = self.json("--directory", self.directory)
         self.assertEqual(list(found), [null, throwing])
         self.assertRegex(found[null].pop("compiler"), r"^(clang|gcc) \d+")
-        self.assertEqual(found[null], {"path": null, "name": "null", "version": "1.0.0", "license": "MIT", "abi": "1.0",
-                                       "capabilities": []})
-        self.assertEqual(found[throwing]["capabilities"], ["archive"])
+        self.assertEqual(found[null], {"path": null, "name": "null", "version": "1.0.0", "license": "MIT", "abi": "2.0",
+                                       "capabilities": ["sink"]})
+        self.assertEqual(found[throwing]["capabilities"], ["sink", "archiver"])
         text = self.text("--directory", self.directory)
         self.assertIn(f"null 1.0.0  {null}\n", text)
-        self.assertRegex(text, r"ABI 1\.0, licence MIT, built by (clang|gcc) \S+, capabilities: none\n")
-        self.assertIn("capabilities: archives segments\n", text)
+        self.assertRegex(text, r"ABI 2\.0, licence MIT, built by (clang|gcc) \S+, capabilities: sink\n")
+        self.assertIn("capabilities: sink, archiver\n", text)
 
     def test_capabilities_are_told_by_name(self):
         path = copy_plugin("../check", "good_in_c", self.directory)
-        self.assertEqual(self.json("--directory", self.directory)[path]["capabilities"], ["archive", "writes_log"])
-        self.assertIn("capabilities: archives segments, writes the log\n", self.text("--directory", self.directory))
+        self.assertEqual(self.json("--directory", self.directory)[path]["capabilities"], ["sink", "archiver", "writes_log"])
+        self.assertIn("capabilities: sink, archiver, writes the log\n", self.text("--directory", self.directory))
 
     def test_a_relative_directory_is_that_of_the_caller(self):
         path = copy_plugin("null", "null", self.directory)
         self.assertEqual(list(self.json("--directory", os.path.relpath(self.directory))), [path])
 
     def test_refused_ones_are_told_with_the_reason_and_exit_code_1(self):
-        reasons = {"FUTURE_MAJOR": "built for ABI 2.0; this host has ABI 1.0", "WRONG_MAGIC": 'begins with "NOTMAGIC"',
+        reasons = {"FUTURE_MAJOR": "built for ABI 3.0; this host has ABI 2.0", "WRONG_MAGIC": 'begins with "NOTMAGIC"',
                    "SYMBOL_MISSING": "does not export 'annals_plugin'", "OTHER_NAME": 'has the name "other"'}
         for variant, reason in reasons.items():
             directory = self.make(variant)
@@ -113,7 +113,7 @@ class Plugins(CommandTest):
         arguments = ("--directory", first, "--directory", second, "--config", config)
         self.assertEqual(list(self.json(*arguments)), expected)
         searched = self.text(*arguments).split("\n\n")[0].splitlines()
-        self.assertRegex(searched[0], r"^This host has ABI 1\.\d+\. Searched, in this order:$")
+        self.assertRegex(searched[0], r"^This host has ABI 2\.\d+\. Searched, in this order:$")
         self.assertEqual([line.strip() for line in searched[1:4]], [first, second, third])
         self.assertTrue(searched[4].endswith("/annals/plugins"), searched)
 

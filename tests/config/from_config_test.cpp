@@ -51,8 +51,8 @@ TEST_F(from_config, a_plugin_is_loaded_and_told_its_options_and_the_log) {
   support::plugin_in(directory, "throwing", "throwing");
   std::vector<std::string> heard;
   annals::audit_logger log = annals::audit_logger::from_config(
-      file(R"({"path": "audit.jsonl", "plugin_directories": ["."], "sink": {"type": "throwing", "from": "notice"}})"),
-      {}, [&heard](const annals::notice& what) { heard.push_back(what.message); });
+      file(R"({"path": "audit.jsonl", "plugin_directories": ["."], "sink": {"type": "throwing", "from": "notice"}})"), {},
+      [&heard](const annals::notice& what) { heard.push_back(what.message); });
   EXPECT_TRUE(log.log_event("web", "denied"));
   ASSERT_EQ(heard.size(), 1U);
   EXPECT_EQ(heard[0].find("the plugin 'throwing': log " + (directory / "audit.jsonl") + " host "), 0U) << heard[0];
@@ -66,10 +66,18 @@ TEST_F(from_config, what_a_plugin_refuses_names_the_file_and_the_place) {
                               "': $.sink: the plugin 'throwing': the disk is on fire");
 }
 
+TEST_F(from_config, an_archiver_is_refused_as_a_sink) {
+  support::plugin_in(directory, "archiver", "archiver");
+  const annals::error said = failure_of(R"({"path": "a", "plugin_directories": ["."], "sink": {"type": "archiver"}})");
+  EXPECT_EQ(said.code, annals::errc::invalid_config);
+  EXPECT_NE(said.message.find("$.sink: the plugin 'archiver' is an archiver and offers no sink"), std::string::npos)
+      << said.message;
+}
+
 TEST_F(from_config, an_archiver_has_to_be_one_and_reads_its_own_options) {
   support::plugin_in(directory, "null", "null");
   const annals::error none = failure_of(R"({"path": "a", "plugin_directories": ["."], "archive": {"type": "null"}})");
-  EXPECT_NE(none.message.find("$.archive: the plugin 'null' archives nothing"), std::string::npos) << none.message;
+  EXPECT_NE(none.message.find("$.archive: the plugin 'null' offers no archiver"), std::string::npos) << none.message;
   support::plugin_in(directory, "throwing", "throwing");
   const annals::error refused = failure_of(
       R"({"path": "a", "plugin_directories": ["."], "archive": {"type": "throwing", "from": "create", "throws": "runtime_error"}})");
@@ -90,7 +98,7 @@ TEST_F(from_config, a_plugin_that_is_nowhere_or_refused_is_told_with_the_reason)
   support::plugin_in(directory, "FUTURE_MAJOR");
   const annals::error refused = failure_of(R"({"plugin_directories": ["."], "sink": {"type": "broken"}})");
   EXPECT_EQ(refused.code, annals::errc::plugin_refused);
-  EXPECT_NE(refused.message.find("built for ABI 2.0"), std::string::npos) << refused.message;
+  EXPECT_NE(refused.message.find("built for ABI 3.0"), std::string::npos) << refused.message;
 }
 
 TEST_F(from_config, a_bad_file_is_told_with_every_problem) {

@@ -69,7 +69,7 @@ void put(std::string& to, const Struct& value) {
 
 annals_plugin_descriptor good_descriptor() {
   annals_plugin_descriptor made = {};
-  made.identity = ANNALS_PLUGIN_IDENTITY("web", "1.0.0", "Apache-2.0", ANNALS_CAN_ARCHIVE);
+  made.identity = ANNALS_PLUGIN_IDENTITY("web", "1.0.0", "Apache-2.0", ANNALS_OFFERS_SINK);
   return made;
 }
 

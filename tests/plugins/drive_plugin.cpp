@@ -6,7 +6,7 @@
 //
 // A command a line: "write N" and then N lines; "sync"; "reopen"; "position"; "fork-write" and then a line, which a forked
 // child writes; "sigpipe" (is the signal pending or blocked here?). An answer a line: "ok ...", or "failed CODE ERRNO MESSAGE",
-// after a "notice CODE MESSAGE" for each notice. The first answer is that of create.
+// after a "notice CODE SEVERITY MESSAGE" for each notice. The first answer is that of create.
 #include <annals_plugin.h>
 #include <dlfcn.h>
 #include <signal.h>
@@ -29,13 +29,13 @@ std::string on_one_line(std::string text) {
   return text;
 }
 
-void print_notice(void*, std::int32_t code, std::int32_t, const char* message) {
-  std::cout << "notice " << code << ' ' << on_one_line(message) << '\n';
+void print_notice(void*, const annals_notice* what) {
+  std::cout << "notice " << what->code << ' ' << what->severity << ' ' << on_one_line(what->message) << '\n';
 }
 
 class driven_sink {
  public:
-  explicit driven_sink(const annals_functions& table) : table_(table) {}
+  explicit driven_sink(const annals_sink_functions& table) : table_(table) {}
 
   bool create(const std::vector<annals_option>& options) {
     annals_host host = {};
@@ -123,7 +123,7 @@ class driven_sink {
     std::cout << (status == 0 ? "ok " : "failed 0 0 child ") << child << std::endl;
   }
 
-  const annals_functions& table_;
+  const annals_sink_functions& table_;
   annals_sink* sink_ = nullptr;
   std::uint64_t next_ = 1;
 };
@@ -150,7 +150,7 @@ int main(int argc, char** argv) {
     const std::string& value = texts[i + 1];
     options.push_back({texts[i].c_str(), value.c_str() + 2, value.size() - 2, static_cast<std::uint32_t>(value[0] - '0'), 0});
   }
-  driven_sink sink(static_cast<const annals_plugin_descriptor*>(found)->functions);
+  driven_sink sink(*static_cast<const annals_plugin_descriptor*>(found)->sink);
   if (!sink.create(options)) return 1;
   std::string command;
   while (std::getline(std::cin, command)) {

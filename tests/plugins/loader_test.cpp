@@ -48,7 +48,7 @@ TEST(loader, reads_what_a_plugin_says_of_itself_without_loading_it) {
   EXPECT_TRUE(info->compiler.starts_with("clang ") || info->compiler.starts_with("gcc ")) << info->compiler;
   EXPECT_EQ(info->abi_major, annals::host_abi().major);
   EXPECT_EQ(info->abi_minor, annals::host_abi().minor);
-  EXPECT_EQ(info->capabilities, 0U);
+  EXPECT_EQ(info->capabilities, annals::plugin_info::offers_sink);
   EXPECT_FALSE(is_mapped(path));
 }
 

@@ -62,11 +62,11 @@ TEST(plugin_sink, that_is_not_made_says_why_and_the_host_goes_on) {
 TEST(plugin_sink, that_is_null_or_has_no_valid_status_is_the_plugins_mistake) {
   const annals::error null = failure_of("CREATE_RETURNS_NULL");
   EXPECT_EQ(null.code, annals::errc::sink_failed);
-  EXPECT_NE(null.message.find("returned success and no sink from create. That breaks its contract"), std::string::npos)
+  EXPECT_NE(null.message.find("returned success and no object from create. That breaks its contract"), std::string::npos)
       << null.message;
   const annals::error garbage = failure_of("CREATE_RETURNS_GARBAGE");
   EXPECT_EQ(garbage.code, annals::errc::sink_failed);
-  EXPECT_NE(garbage.message.find("create returned the status 7777, which ABI 1.0 does not have"), std::string::npos)
+  EXPECT_NE(garbage.message.find("create returned the status 7777, which ABI 2.0 does not have"), std::string::npos)
       << garbage.message;
   EXPECT_NE(garbage.message.find("annals plugin check"), std::string::npos);
 }
@@ -78,7 +78,7 @@ TEST(plugin_sink, whose_constructor_throws_is_an_error_whatever_it_throws) {
   };
   EXPECT_EQ(thrown("runtime_error").message, "the plugin 'throwing': the disk is on fire");
   EXPECT_EQ(thrown("bad_alloc").message, "the plugin 'throwing': no memory left");
-  EXPECT_EQ(thrown("int").message, "the plugin 'throwing': the sink threw something that is no std::exception");
+  EXPECT_EQ(thrown("int").message, "the plugin 'throwing': the plugin threw something that is no std::exception");
   const annals::error io = thrown("io");
   EXPECT_EQ(io.code, annals::errc::io);
   EXPECT_EQ(io.system_code, 28);
@@ -138,12 +138,36 @@ TEST_F(throwing, a_notice_is_heard_and_tells_what_the_plugin_was_told) {
     EXPECT_TRUE(log.log_event("web", "denied"));
     EXPECT_EQ(log.stats().notices, 1U);
     ASSERT_EQ(heard_.notices.size(), 1U);
+    EXPECT_EQ(heard_.notices[0].severity, annals::severity::warning);
+    EXPECT_EQ(heard_.notices[0].system_code, 28);
     EXPECT_EQ(heard_.notices[0].code, annals::notice_code::partial_line);
     EXPECT_TRUE(heard_.notices[0].message.starts_with("the plugin 'throwing': log /var/log/x.jsonl host 0."))
         << heard_.notices[0].message;
   }
   EXPECT_EQ(heard_.notices.back().message, "the plugin 'throwing': destroyed");
+  EXPECT_EQ(heard_.notices.back().code, annals::notice_code::file_replaced);
+  EXPECT_EQ(heard_.notices.back().severity, annals::severity::error);
   EXPECT_TRUE(heard_.errors.empty());
+}
+
+TEST_F(throwing, start_segment_returns_the_segment_that_was_closed) {
+  const auto sink = load("throwing", "throwing").make_sink({});
+  EXPECT_FALSE(sink->start_segment()) << "nothing was written";
+  sink->write({"{}\n", 1, 1});
+  const auto closed = sink->start_segment();
+  ASSERT_TRUE(closed);
+  EXPECT_EQ(closed->path, "/var/log/x-000007-20260131T235959Z.jsonl");
+  EXPECT_EQ(closed->number, 7U);
+}
+
+TEST_F(throwing, a_notice_of_an_archiver_is_passed_on) {
+  const std::vector<annals::option> options = {text("from", "notice")};
+  const auto archiver = load("throwing", "throwing").make_archiver({.options = options, .log_path = "/x"});
+  archiver->set_notice_handler(heard_.notice_handler());
+  EXPECT_THROW(archiver->archive({"/x.1", 1}), annals::sink_error);
+  ASSERT_EQ(heard_.notices.size(), 1U);
+  EXPECT_EQ(heard_.notices[0].code, annals::notice_code::other);
+  EXPECT_EQ(heard_.notices[0].severity, annals::severity::info);
 }
 
 TEST_F(throwing, archive_is_passed_on_with_its_segment) {
@@ -156,6 +180,18 @@ TEST_F(throwing, archive_is_passed_on_with_its_segment) {
   }
 }
 
+TEST(plugin_sink, without_segments_cannot_start_one) {
+  const annals::plugin loaded = load("null", "null");
+  EXPECT_EQ(static_cast<const annals_plugin_descriptor*>(loaded.descriptor())->sink->start_segment, nullptr);
+  const auto sink = loaded.make_sink({});
+  try {
+    (void)sink->start_segment();
+    FAIL() << "expected it to throw";
+  } catch (const annals::failure& thrown) {
+    EXPECT_EQ(thrown.cause().message, "cannot start a new segment: this sink has no segments");
+  }
+}
+
 TEST(plugin_sink, is_not_made_as_an_archiver_where_the_plugin_offers_none) {
   const annals::plugin loaded = load("null", "null");
   try {
@@ -163,7 +199,19 @@ TEST(plugin_sink, is_not_made_as_an_archiver_where_the_plugin_offers_none) {
     FAIL() << "expected it to throw";
   } catch (const annals::failure& thrown) {
     EXPECT_EQ(thrown.cause().code, annals::errc::invalid_config);
-    EXPECT_EQ(thrown.cause().message, "the plugin 'null' archives nothing; expected an archiver, as zstd is");
+    EXPECT_EQ(thrown.cause().message, "the plugin 'null' offers no archiver; use one that does, such as zstd");
+  }
+}
+
+TEST(plugin_sink, is_not_made_of_an_archiver) {
+  const annals::plugin loaded = load("archiver", "archiver");
+  try {
+    (void)loaded.make_sink({});
+    FAIL() << "expected it to throw";
+  } catch (const annals::failure& thrown) {
+    EXPECT_EQ(thrown.cause().code, annals::errc::invalid_config);
+    EXPECT_EQ(thrown.cause().message,
+              "the plugin 'archiver' is an archiver and offers no sink; use it as \"archive\", beside a \"sink\"");
   }
 }
 
@@ -242,7 +290,7 @@ TEST_F(unguarded, destroy_is_a_notice) {
 
 TEST(sdk, forgets_a_failure_with_the_next_call_that_succeeds_an_empty_batch_included) {
   const annals::plugin plugin = load("throwing", "throwing");
-  const auto& table = static_cast<const annals_plugin_descriptor*>(plugin.descriptor())->functions;
+  const annals_sink_functions& table = *static_cast<const annals_plugin_descriptor*>(plugin.descriptor())->sink;
   const annals_option options[] = {{"from", "write", 5, ANNALS_OPTION_TEXT, 0}, {"throws", "int", 3, ANNALS_OPTION_TEXT, 0}};
   annals_host host = {};
   host.struct_size = sizeof host;
@@ -250,7 +298,7 @@ TEST(sdk, forgets_a_failure_with_the_next_call_that_succeeds_an_empty_batch_incl
   host.options = options;
   host.options_count = 2;
   host.option_size = sizeof *options;
-  host.notice = [](void*, std::int32_t, std::int32_t, const char*) {};
+  host.notice = [](void*, const annals_notice*) {};
   annals_sink* sink = nullptr;
   ASSERT_EQ(table.create(&host, &sink), ANNALS_OK);
   annals_batch batch = {sizeof batch, "{}\n", 3, 1, 1, 0};

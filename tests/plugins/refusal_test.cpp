@@ -87,17 +87,17 @@ TEST_F(refusal, of_a_short_identity) {
   expect_refused_variant("SHORT_IDENTITY", "the size of its identity is 248 bytes; this host expects 256");
 }
 TEST_F(refusal, of_a_short_descriptor) {
-  expect_refused_variant("SHORT_DESCRIPTOR", "the size of its descriptor is 256 bytes; this host expects at least 320");
+  expect_refused_variant("SHORT_DESCRIPTOR", "the size of its descriptor is 264 bytes; this host expects at least 272");
 }
-TEST_F(refusal, of_a_short_function_table) {
-  expect_refused_variant("SHORT_TABLE", "the size of its function table is 56 bytes; this host expects at least 64");
+TEST_F(refusal, of_a_plugin_that_offers_nothing) {
+  expect_refused_variant("OFFERS_NOTHING", "it offers neither sinks nor archivers; expected ANNALS_OFFERS_SINK");
 }
 TEST_F(refusal, of_a_future_major_version) {
   expect_refused_variant("FUTURE_MAJOR",
-                         "built for ABI 2.0; this host has ABI 1.0, and majors must be equal: use a newer annals");
+                         "built for ABI 3.0; this host has ABI 2.0, and majors must be equal: use a newer annals");
 }
 TEST_F(refusal, of_a_past_major_version) {
-  expect_refused_variant("PAST_MAJOR", "built for ABI 0.0; this host has ABI 1.0");
+  expect_refused_variant("PAST_MAJOR", "built for ABI 1.0; this host has ABI 2.0");
 }
 TEST_F(refusal, of_a_name_that_is_not_the_files) {
   expect_refused_variant("OTHER_NAME", "has the name \"other\"; expected a file of that name: call it annals_other.so");
@@ -111,9 +111,12 @@ TEST_F(refusal, of_a_name_without_an_end) {
 
 // The functions are pointers, which only the dynamic linker fills in: they are looked at after loading, before any call.
 TEST_F(refusal, of_a_missing_function) {
-  for (const auto& [variant, expected] : {std::pair{"NO_WRITE", "its function table lacks write;"},
-                                          std::pair{"NO_LAST_ERROR", "its function table lacks last_error;"},
-                                          std::pair{"ARCHIVE_PROMISED", "lacks archive (its capabilities promise it)"}}) {
+  constexpr const char* all_of_an_archiver =
+      "its function tables lack archiver.create, archiver.archive, archiver.destroy, archiver.last_error;";
+  for (const auto& [variant, expected] : {std::pair{"NO_WRITE", "its function tables lack sink.write;"},
+                                          std::pair{"NO_LAST_ERROR", "its function tables lack sink.last_error;"},
+                                          std::pair{"SHORT_TABLE", "its function tables lack sink.last_error;"},
+                                          std::pair{"ARCHIVER_PROMISED", all_of_an_archiver}}) {
     const temp_directory own;
     const auto loaded = annals::load_plugin(plugin_in(own, variant));
     ASSERT_FALSE(loaded) << variant;

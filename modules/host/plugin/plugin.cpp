@@ -27,29 +27,25 @@ module annals.plugin;
 import annals.plugin.elf;
 import annals.io;
 import annals.json;
+#include "library.h"
 
 namespace annals {
 
 namespace {
 
-// The structs of ABI 1.0, which every later minor version begins with (annals_plugin.h).
+// The structs of ABI 2.0, which every later minor version begins with (annals_plugin.h).
 constexpr std::size_t identity_bytes = 256;
-constexpr std::size_t functions_bytes_min = 8 * sizeof(void*);
-static_assert(sizeof(annals_identity) == identity_bytes && sizeof(annals_functions) >= functions_bytes_min);
+constexpr std::size_t descriptor_bytes_min = identity_bytes + 2 * sizeof(void*);
+static_assert(sizeof(annals_identity) == identity_bytes && sizeof(annals_plugin_descriptor) >= descriptor_bytes_min);
 static_assert(static_cast<std::uint32_t>(option_kind::object) == ANNALS_OPTION_OBJECT);
-static_assert(plugin_info::can_archive == ANNALS_CAN_ARCHIVE && plugin_info::writes_log == ANNALS_WRITES_LOG);
-
-constexpr std::size_t message_bytes_max = 4096;  // of what a plugin says
+static_assert(plugin_info::offers_sink == ANNALS_OFFERS_SINK && plugin_info::offers_archiver == ANNALS_OFFERS_ARCHIVER &&
+              plugin_info::writes_log == ANNALS_WRITES_LOG);
 
 error refused(const std::string& path, std::string_view why) {
   return {errc::plugin_refused, 0, "cannot load the plugin '" + path + "': " + std::string(why)};
 }
 
 // --- before loading -----------------------------------------------------------------------------------------------------
-
-std::string abi_text(unsigned major, unsigned minor) {
-  return std::to_string(major) + "." + std::to_string(minor);
-}
 
 // Printable ASCII, ended by NUL and filled up with NUL.
 template <std::size_t Size>
@@ -84,11 +80,12 @@ std::optional<std::string> judge(const annals_identity& said, const std::string&
                                                      : "build the plugin with this annals's annals_plugin.h");
   }
   if (said.identity_size != identity_bytes) return both("the size of its identity", said.identity_size, "", identity_bytes);
-  if (said.functions_size < functions_bytes_min) {
-    return both("the size of its function table", said.functions_size, "at least ", functions_bytes_min);
+  if (said.descriptor_size < descriptor_bytes_min) {
+    return both("the size of its descriptor", said.descriptor_size, "at least ", descriptor_bytes_min);
   }
-  if (said.descriptor_size < identity_bytes + said.functions_size) {
-    return both("the size of its descriptor", said.descriptor_size, "at least ", identity_bytes + said.functions_size);
+  if ((said.capabilities & (ANNALS_OFFERS_SINK | ANNALS_OFFERS_ARCHIVER)) == 0) {
+    return "it offers neither sinks nor archivers; expected ANNALS_OFFERS_SINK, ANNALS_OFFERS_ARCHIVER or both among its "
+           "capabilities";
   }
   if (!is_text(said.name) || !is_name(said.name))
     return "its descriptor has no name of a-z, 0-9 and _; expected one, filled up with NUL";
@@ -124,20 +121,33 @@ result<examined> examine(const std::string& path) {
 
 // --- loading ------------------------------------------------------------------------------------------------------------
 
+// Copies as much of a plugin's table as both sides know. What the plugin does not have is null.
+template <class Functions>
+Functions copy_of(const Functions* theirs) noexcept {
+  Functions ours = {};
+  if (theirs != nullptr) std::memcpy(&ours, theirs, std::min<std::size_t>(theirs->struct_size, sizeof ours));
+  return ours;
+}
+
 // The functions that a plugin of this minor version must have, and has not.
-std::string missing(const annals_functions& functions, std::uint64_t capabilities) {
+std::string missing(const annals_sink_functions& sink, const annals_archiver_functions& archiver, std::uint64_t capabilities) {
   std::string names;
-  const auto need = [&names](bool there, std::string_view name) {
-    if (!there) names += (names.empty() ? "" : ", ") + std::string(name);
+  const auto need = [&names](std::uint64_t of, bool there, std::string_view name) {
+    if (of != 0 && !there) names += (names.empty() ? "" : ", ") + std::string(name);
   };
-  need(functions.create != nullptr, "create");
-  need(functions.write != nullptr, "write");
-  need(functions.sync != nullptr, "sync");
-  need(functions.reopen != nullptr, "reopen");
-  need(functions.position != nullptr, "position");
-  need(functions.archive != nullptr || (capabilities & ANNALS_CAN_ARCHIVE) == 0, "archive (its capabilities promise it)");
-  need(functions.destroy != nullptr, "destroy");
-  need(functions.last_error != nullptr, "last_error");
+  const std::uint64_t sinks = capabilities & ANNALS_OFFERS_SINK;
+  need(sinks, sink.create != nullptr, "sink.create");
+  need(sinks, sink.write != nullptr, "sink.write");
+  need(sinks, sink.sync != nullptr, "sink.sync");
+  need(sinks, sink.reopen != nullptr, "sink.reopen");
+  need(sinks, sink.position != nullptr, "sink.position");
+  need(sinks, sink.destroy != nullptr, "sink.destroy");
+  need(sinks, sink.last_error != nullptr, "sink.last_error");
+  const std::uint64_t archivers = capabilities & ANNALS_OFFERS_ARCHIVER;
+  need(archivers, archiver.create != nullptr, "archiver.create");
+  need(archivers, archiver.archive != nullptr, "archiver.archive");
+  need(archivers, archiver.destroy != nullptr, "archiver.destroy");
+  need(archivers, archiver.last_error != nullptr, "archiver.last_error");
   return names;
 }
 
@@ -209,13 +219,6 @@ kept_libraries& kept = *new kept_libraries;
 
 }  // namespace
 
-struct plugin::library {
-  boost::dll::shared_library handle;
-  plugin_info info;
-  const void* descriptor = nullptr;
-  annals_functions functions = {};  // what the plugin does not have is null
-};
-
 result<plugin_info> examine_plugin(const std::string& path) {
   auto found = examine(path);
   if (!found) return std::move(found.error());
@@ -239,10 +242,12 @@ result<plugin> load_plugin(const std::string& path, unload policy) try {
   if (std::memcmp(bytes, &found->identity, identity_bytes) != 0) {
     return refused(path, "its descriptor changed while it was loaded; expected a constant that nothing writes to");
   }
-  std::memcpy(&loaded->functions, bytes + identity_bytes,
-              std::min<std::size_t>(found->identity.functions_size, sizeof loaded->functions));
-  if (const std::string names = missing(loaded->functions, found->identity.capabilities); !names.empty()) {
-    return refused(path, "its function table lacks " + names + "; expected all that ABI " +
+  annals_plugin_descriptor descriptor = {};
+  std::memcpy(&descriptor, bytes, descriptor_bytes_min);
+  loaded->sink = copy_of(descriptor.sink);
+  loaded->archiver = copy_of(descriptor.archiver);
+  if (const std::string names = missing(loaded->sink, loaded->archiver, found->identity.capabilities); !names.empty()) {
+    return refused(path, "its function tables lack " + names + "; expected all that ABI " +
                              abi_text(found->identity.abi_major, found->identity.abi_minor) + " requires");
   }
   loaded->descriptor = bytes;
@@ -258,193 +263,6 @@ result<plugin> load_plugin(const std::string& path, unload policy) try {
 
 // --- a loaded plugin ----------------------------------------------------------------------------------------------------
 
-namespace {
-
-errc code_of(std::int32_t code) noexcept {
-  switch (code) {
-    case ANNALS_ERROR_OPTIONS: return errc::invalid_config;
-    case ANNALS_ERROR_IO: return errc::io;
-    case ANNALS_ERROR_SYNC: return errc::sync_failed;
-    case ANNALS_ERROR_NOT_REGULAR: return errc::not_a_regular_file;
-    case ANNALS_ERROR_DISK_SPACE: return errc::disk_space;
-    default: return errc::sink_failed;
-  }
-}
-
-notice notice_of(std::int32_t code, std::int32_t system_code, std::string message) {
-  switch (code) {
-    case ANNALS_ERROR_REPLACED: return {notice_code::file_replaced, severity::warning, system_code, std::move(message)};
-    case ANNALS_ERROR_TORN_TAIL: return {notice_code::partial_line, severity::warning, system_code, std::move(message)};
-    case ANNALS_ERROR_CLOSED: return {notice_code::segment_closed, severity::info, system_code, std::move(message)};
-    case ANNALS_ERROR_DELETED: return {notice_code::segment_deleted, severity::info, system_code, std::move(message)};
-    case ANNALS_ERROR_DISK_SPACE: return {notice_code::disk_space, severity::warning, system_code, std::move(message)};
-    default: return {notice_code::other, severity::error, system_code, std::move(message)};
-  }
-}
-
-std::string text_of(const char* message) {
-  return message == nullptr ? std::string() : std::string(message, ::strnlen(message, message_bytes_max));
-}
-
-// The sink on this side of the border: calls the plugin's table, and throws what it reports.
-class plugin_sink final : public sink {
- public:
-  plugin_sink(std::shared_ptr<const plugin::library> library, const sink_request& request)
-      : library_(std::move(library)), functions_(library_->functions) {
-    std::vector<annals_option> options;
-    options.reserve(request.options.size());
-    for (const option& given : request.options) {
-      if (given.name.find('\0') != std::string::npos) {
-        throw failure({errc::invalid_config, 0, who() + ": the name of an option contains NUL: " + json::quoted(given.name)});
-      }
-      options.push_back({given.name.c_str(), given.text.c_str(), given.text.size(), static_cast<std::uint32_t>(given.kind), 0});
-    }
-    const std::string log_path(request.log_path);
-    annals_host host = {};
-    host.struct_size = sizeof host;
-    host.abi_major = ANNALS_PLUGIN_ABI_MAJOR;
-    host.abi_minor = ANNALS_PLUGIN_ABI_MINOR;
-    host.file_mode = request.file_mode;
-    host.host_version = ANNALS_VERSION;
-    host.log_path = log_path.c_str();
-    host.options = options.data();
-    host.options_count = options.size();
-    host.option_size = sizeof(annals_option);
-    host.context = this;
-    host.notice = &plugin_sink::on_notice;
-    create(host);
-  }
-  ~plugin_sink() override {
-    try {
-      functions_.destroy(made_);
-    } catch (...) {
-      notify({notice_code::other, severity::error, 0, let_out("destroy")});
-    }
-  }
-
-  void write(const batch& lines) override {
-    annals_batch given = {};
-    given.struct_size = sizeof given;
-    given.lines = lines.lines.data();
-    given.bytes = lines.lines.size();
-    given.count = lines.count;
-    given.first_sequence = lines.first_sequence;
-    given.now_us = lines.now.time_since_epoch().count();
-    check("write", functions_.write, made_, &given);
-  }
-  void sync() override { check("sync", functions_.sync, made_); }
-  void reopen() override { check("reopen", functions_.reopen, made_); }
-  annals::position position() override {
-    annals_position where = {};
-    check("position", functions_.position, made_, &where);
-    return {where.segment, where.offset};
-  }
-  bool keeps_log() const noexcept override { return (library_->info.capabilities & plugin_info::writes_log) != 0; }
-  void archive(const closed_segment& segment) {
-    annals_segment given = {};
-    given.struct_size = sizeof given;
-    given.path = segment.path.c_str();
-    given.number = segment.number;
-    check("archive", functions_.archive, made_, &given);
-  }
-
- private:
-  std::string who() const { return "the plugin '" + library_->info.name + "'"; }
-
-  void create(const annals_host& host) {
-    annals_status status = ANNALS_FAILED;
-    try {
-      status = functions_.create(&host, &made_);
-    } catch (...) {
-      throw failure({errc::sink_failed, 0, let_out("create")});
-    }
-    if (status != ANNALS_OK) fail(nullptr, status, "create");
-    if (made_ == nullptr) {
-      throw failure({errc::sink_failed, 0, who() + " returned success and no sink from create. " + broken()});
-    }
-  }
-
-  // Calls a function of the table, and throws what it reports.
-  template <class Function, class... Arguments>
-  void check(const char* name, Function function, Arguments... arguments) {
-    annals_status status = ANNALS_FAILED;
-    try {
-      status = function(arguments...);
-    } catch (...) {
-      throw_let_out(name);
-    }
-    if (status != ANNALS_OK) [[unlikely]]
-      fail(made_, status, name);
-  }
-
-  bool ask_why(annals_sink* of, annals_error& said) const noexcept {
-    try {
-      return functions_.last_error(of, &said) == ANNALS_OK;
-    } catch (...) {
-      return false;
-    }
-  }
-
-  // What to say of an exception, which is being handled, and which no plugin may let out.
-  std::string let_out(const char* function) const {
-    std::string what;
-    try {
-      throw;
-    } catch (const std::exception& thrown) {
-      what = " (" + text_of(thrown.what()) + ")";
-    } catch (...) {  // nothing more to say of it
-    }
-    return who() + " let an exception" + what + " out of " + function + "; expected a status. " + broken();
-  }
-
-  // Throws what the plugin says of the failed call.
-  [[noreturn, gnu::cold, gnu::noinline]] void fail(annals_sink* of, annals_status status, const char* function) {
-    annals_error said = {};
-    said.struct_size = sizeof said;
-    const bool has_said = ask_why(of, said);
-    std::string message = has_said ? text_of(said.message) : std::string();
-    if (message.empty()) message = std::string(function) + " failed, and it does not say why";
-    if (status != ANNALS_FAILED) {
-      message += " (" + std::string(function) + " returned the status " + std::to_string(status) + ", which ABI " +
-                 abi_text(library_->info.abi_major, library_->info.abi_minor) + " does not have. " + broken() + ")";
-    }
-    const errc code = !has_said || status != ANNALS_FAILED ? errc::sink_failed : code_of(said.code);
-    throw sink_error({code, has_said ? said.system_code : 0, who() + ": " + message});
-  }
-
-  [[noreturn, gnu::cold, gnu::noinline]] void throw_let_out(const char* function) const {  // or write() keeps registers for it
-    throw sink_error({errc::sink_failed, 0, let_out(function)});
-  }
-
-  std::string broken() const {
-    return "That breaks its contract; tell its author, and try: annals plugin check '" + library_->info.path + "'";
-  }
-
-  static void on_notice(void* context, std::int32_t code, std::int32_t system_code, const char* message) noexcept try {
-    const auto& self = *static_cast<const plugin_sink*>(context);
-    self.notify(notice_of(code, system_code, self.who() + ": " + text_of(message)));
-  } catch (const std::exception&) {  // no memory for a message
-  }
-
-  const std::shared_ptr<const plugin::library> library_;
-  const annals_functions functions_;
-  annals_sink* made_ = nullptr;
-};
-
-class plugin_archiver final : public archiver {
- public:
-  plugin_archiver(std::shared_ptr<const plugin::library> library, const sink_request& request)
-      : with_(std::move(library), request) {
-    with_.set_notice_handler([this](const notice& what) { notify(what); });
-  }
-  void archive(const closed_segment& segment) override { with_.archive(segment); }
-
- private:
-  plugin_sink with_;
-};
-
-}  // namespace
-
 plugin::plugin(std::shared_ptr<const library> loaded) noexcept : library_(std::move(loaded)) {}
 plugin::plugin(const plugin&) noexcept = default;
 plugin::plugin(plugin&&) noexcept = default;
@@ -458,18 +276,6 @@ const plugin_info& plugin::info() const noexcept {
 
 const void* plugin::descriptor() const noexcept {
   return library_->descriptor;
-}
-
-std::unique_ptr<sink> plugin::make_sink(const sink_request& request) const {
-  return std::make_unique<plugin_sink>(library_, request);
-}
-
-std::unique_ptr<archiver> plugin::make_archiver(const sink_request& request) const {
-  if ((info().capabilities & plugin_info::can_archive) == 0) {
-    throw failure(
-        {errc::invalid_config, 0, "the plugin '" + info().name + "' archives nothing; expected an archiver, as zstd is"});
-  }
-  return std::make_unique<plugin_archiver>(library_, request);
 }
 
 plugin_abi host_abi() noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.plugin: finds sinks that are loaded at run time, and loads them, or says why not. What a plugin is stands in
-// plugins/abi/annals_plugin.h; how to write one, in docs/plugins.md.
+// annals.plugin: finds and loads plugins, which offer sinks and archivers at run time, or says why it refuses one.
+// plugins/abi/annals_plugin.h defines what a plugin is; docs/plugins.md shows how to write one.
 //
 //   annals::plugin_registry plugins({"/opt/example/annals"});
 //   annals::plugin syslog = plugins.load("syslog").value();
@@ -14,6 +14,7 @@
 module;
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,8 +29,9 @@ export namespace annals {
 
 // What a plugin says of itself, and where it was found.
 struct plugin_info {
-  static constexpr std::uint64_t can_archive = 1U << 0;
-  static constexpr std::uint64_t writes_log = 1U << 1;
+  static constexpr std::uint64_t offers_sink = 1U << 0;
+  static constexpr std::uint64_t offers_archiver = 1U << 1;
+  static constexpr std::uint64_t writes_log = 1U << 2;
 
   std::string path;
   std::string name;
@@ -48,7 +50,12 @@ struct plugin_abi {
 };
 plugin_abi host_abi() noexcept;
 
-// What a sink is made with. Views: they outlive the call of make_sink.
+enum class plugin_kind : std::uint8_t { sink, archiver };
+
+// Why the plugin cannot be used as this: invalid_config. Nothing if it offers one. Any thread.
+std::optional<error> refuse_unless_offered(const plugin_info& info, plugin_kind wanted);
+
+// What a sink or an archiver is made with. Views: they outlive the call.
 struct sink_request {
   std::span<const option> options = {};
   std::string_view log_path = {};  // the log's live segment; without NUL
@@ -57,7 +64,7 @@ struct sink_request {
 
 enum class unload : std::uint8_t {
   never,        // the plugin stays for the life of the process
-  when_unused,  // it is unloaded with the last `plugin` and the last sink of it. Some code does not survive that
+  when_unused,  // it is unloaded with the last `plugin`, sink and archiver of it. Some code does not survive that
 };
 
 // A plugin that has been loaded. Copies are the same one. Any thread.
@@ -65,11 +72,10 @@ class plugin {
  public:
   const plugin_info& info() const noexcept;
 
-  // Makes a sink, which keeps the plugin loaded. Throws annals::failure: invalid_config where the plugin refuses the options,
-  // sink_failed or io for what else it says, sink_failed where it breaks its contract.
+  // Make a sink or an archiver, which keeps the plugin loaded. Throw annals::failure: invalid_config if the plugin does not
+  // offer one, or refuses the options; sink_failed or io for other failures that it reports; sink_failed if it breaks its
+  // contract.
   std::unique_ptr<sink> make_sink(const sink_request& request) const;
-
-  // Likewise an archiver. Throws invalid_config where the plugin offers none.
   std::unique_ptr<archiver> make_archiver(const sink_request& request) const;
 
   // The annals_plugin_descriptor, for tools that test plugins.

@@ -70,7 +70,7 @@ static annals_status create(const annals_host* host, annals_sink** made) {
   if (sink != NULL) sink->path = strdup(path->text);
   if (sink == NULL || sink->path == NULL) {
     free(sink);
-    return fail(&creation, ANNALS_ERROR_SINK, ENOMEM, "no memory left");
+    return fail(&creation, ANNALS_ERROR_OTHER, ENOMEM, "no memory left");
   }
   sink->mode = (mode_t)host->file_mode;
   sink->fd = -1;
@@ -175,7 +175,10 @@ static annals_status last_error(annals_sink* sink, annals_error* error) {
   return ANNALS_OK;
 }
 
+static const annals_sink_functions functions = {
+    sizeof functions, create, write_batch, sync_file, reopen, position, NULL /* start_segment */, destroy, last_error,
+};
+
 ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin = {
-    ANNALS_PLUGIN_IDENTITY("mysink", "0.1.0", "0BSD", 0),
-    {create, write_batch, sync_file, reopen, position, NULL, destroy, last_error},
+    ANNALS_PLUGIN_IDENTITY("mysink", "0.1.0", "0BSD", ANNALS_OFFERS_SINK), &functions, NULL, /* no archiver */
 };

@@ -17,9 +17,11 @@
 #define SYNC sync_file
 #define REOPEN reopen_file
 #define POSITION position_of
+#define START_SEGMENT start_segment
 #define ARCHIVE archive_segment
 #define DESTROY destroy_sink
 #define LAST_ERROR tell_error
+#define ARCHIVER_LAST_ERROR tell_archiver_error
 #define RESERVED 0
 
 #if defined RESERVED_SLOT_USED
@@ -245,9 +247,20 @@ static annals_status bad_position(annals_sink* sink, annals_position* where) {
 #undef POSITION
 #define POSITION bad_position
 
+#elif defined START_SEGMENT_KEEPS_THE_FILE
+static annals_status bad_start_segment(annals_sink* sink, annals_segment* closed) {
+  const int fd = dup(sink->fd);
+  const annals_status status = start_segment(sink, closed);
+  sink->fd = fd;
+  return status;
+}
+#undef START_SEGMENT
+#define START_SEGMENT bad_start_segment
+
 #elif defined ARCHIVE_KEEPS_THE_SEGMENT
-static annals_status bad_archive(annals_sink* sink, const annals_segment* segment) {
-  return access(segment->path, F_OK) == 0 ? succeeded(sink) : failed(sink, "open", segment->path, errno);
+static annals_status bad_archive(annals_archiver* archiver, const annals_segment* segment) {
+  if (access(segment->path, F_OK) == 0) return success(&archiver->last);
+  return failure(&archiver->last, "open", segment->path, errno);
 }
 #undef ARCHIVE
 #define ARCHIVE bad_archive
@@ -260,8 +273,7 @@ static annals_status bad_last_error(annals_sink* sink, annals_error* error) {
 #define LAST_ERROR bad_last_error
 
 #elif defined ERROR_WITHOUT_MESSAGE || defined ERROR_OF_TWO_LINES || defined ERROR_IS_NOT_UTF8 || defined ERROR_AFTER_SUCCESS
-static annals_status bad_last_error(annals_sink* sink, annals_error* error) {
-  const annals_status status = tell_error(sink, error);
+static annals_status spoilt(annals_status status, annals_error* error) {
 #if defined ERROR_AFTER_SUCCESS
   if (status != ANNALS_OK) error->message = "success";
   return ANNALS_OK;
@@ -276,24 +288,38 @@ static annals_status bad_last_error(annals_sink* sink, annals_error* error) {
   return status;
 #endif
 }
+static annals_status bad_last_error(annals_sink* sink, annals_error* error) {
+  return spoilt(tell_error(sink, error), error);
+}
+static annals_status bad_archiver_last_error(annals_archiver* archiver, annals_error* error) {
+  return spoilt(tell_archiver_error(archiver, error), error);
+}
 #undef LAST_ERROR
 #define LAST_ERROR bad_last_error
+#undef ARCHIVER_LAST_ERROR
+#define ARCHIVER_LAST_ERROR bad_archiver_last_error
 
 #else
 #error "say what is wrong with it"
 #endif
 
+static const annals_sink_functions bad_sinks = {sizeof bad_sinks, CREATE,        WRITE,   SYNC,      REOPEN,
+                                                POSITION,         START_SEGMENT, DESTROY, LAST_ERROR};
+static const annals_archiver_functions bad_archivers = {sizeof bad_archivers, create_archiver, ARCHIVE, destroy_archiver,
+                                                        ARCHIVER_LAST_ERROR};
+
 __attribute__((visibility("default"), used, section(ANNALS_PLUGIN_SECTION)))
 const annals_plugin_descriptor annals_plugin = {{ANNALS_PLUGIN_MAGIC,
                                                  sizeof(annals_identity),
                                                  sizeof(annals_plugin_descriptor),
-                                                 sizeof(annals_functions),
+                                                 0,
                                                  ANNALS_PLUGIN_ABI_MAJOR,
                                                  ANNALS_PLUGIN_ABI_MINOR,
-                                                 ANNALS_WRITES_LOG | ANNALS_CAN_ARCHIVE,
+                                                 ANNALS_OFFERS_SINK | ANNALS_OFFERS_ARCHIVER | ANNALS_WRITES_LOG,
                                                  PLUGIN_NAME,
                                                  "1.0.0",
                                                  "Apache-2.0",
                                                  ANNALS_PLUGIN_COMPILER,
                                                  {RESERVED}},
-                                                {CREATE, WRITE, SYNC, REOPEN, POSITION, ARCHIVE, DESTROY, LAST_ERROR}};
+                                                &bad_sinks,
+                                                &bad_archivers};

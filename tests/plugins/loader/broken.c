@@ -89,6 +89,30 @@ __attribute__((unused)) static annals_status last_error(annals_sink* sink, annal
 #endif
 }
 
+static const annals_sink_functions functions = {
+#if defined SHORT_TABLE
+    sizeof(annals_sink_functions) - sizeof(void*),
+#else
+    sizeof(annals_sink_functions),
+#endif
+    create,
+#if defined NO_WRITE
+    NULL,
+#else
+    write_lines,
+#endif
+    nothing,
+    nothing,
+    position,
+    NULL,
+    destroy,
+#if defined NO_LAST_ERROR
+    NULL
+#else
+    last_error
+#endif
+};
+
 #if defined SYMBOL_MISSING
 #define annals_plugin annals_plugin_of_another_name
 #endif
@@ -112,52 +136,40 @@ const annals_plugin_descriptor annals_plugin = {{
                                                     sizeof(annals_identity),
 #endif
 #if defined SHORT_DESCRIPTOR
-                                                    sizeof(annals_identity),
+                                                    sizeof(annals_identity) + sizeof(void*),
 #else
                                                     sizeof(annals_plugin_descriptor),
 #endif
-#if defined SHORT_TABLE
-                                                    sizeof(annals_functions) - sizeof(void*),
-#else
-                                                    sizeof(annals_functions),
-#endif
+                                                    0,
 #if defined FUTURE_MAJOR
                                                     ANNALS_PLUGIN_ABI_MAJOR + 1,
 #elif defined PAST_MAJOR
                                                     ANNALS_PLUGIN_ABI_MAJOR - 1,
 #else
-        ANNALS_PLUGIN_ABI_MAJOR,
+                                                    ANNALS_PLUGIN_ABI_MAJOR,
 #endif
                                                     ANNALS_PLUGIN_ABI_MINOR,
-#if defined ARCHIVE_PROMISED
-                                                    ANNALS_CAN_ARCHIVE,
+#if defined ARCHIVER_PROMISED
+                                                    ANNALS_OFFERS_SINK | ANNALS_OFFERS_ARCHIVER,
+#elif defined OFFERS_NOTHING
+                                                    ANNALS_WRITES_LOG,
 #else
-                                                    0,
+                                                    ANNALS_OFFERS_SINK,
 #endif
 #if defined UNPRINTABLE_NAME
                                                     "bro\x1bken",
 #elif defined OTHER_NAME
                                                     "other",
 #elif defined NAME_WITHOUT_END
-        {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h',
-         'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'},
+                                                    {'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'a', 'b', 'c',
+                                                     'd', 'e', 'f', 'g', 'h', 'a', 'b', 'c', 'd', 'e', 'f',
+                                                     'g', 'h', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'},
 #else
-        PLUGIN_NAME,
+                                                    PLUGIN_NAME,
 #endif
                                                     "1.2.3",
                                                     "MIT",
                                                     ANNALS_PLUGIN_COMPILER,
                                                     {0}},
-                                                {
-#if defined NO_WRITE
-                                                    create, NULL,
-#else
-                                                    create, write_lines,
-#endif
-                                                    nothing, nothing, position, NULL, destroy,
-#if defined NO_LAST_ERROR
-                                                    NULL
-#else
-                                                    last_error
-#endif
-                                                }};
+                                                &functions,
+                                                NULL};

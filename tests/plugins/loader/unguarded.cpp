@@ -56,8 +56,10 @@ annals_status last_error(annals_sink*, annals_error*) {
   throw std::runtime_error("nobody caught this");
 }
 
+constexpr annals_sink_functions functions = {sizeof functions, create,  write,   sync,      reopen,
+                                             position,         nullptr, destroy, last_error};
+
 }  // namespace
 
 ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin = {
-    ANNALS_PLUGIN_IDENTITY("unguarded", "1.0.0", "MIT", 0),
-    {create, write, sync, reopen, position, nullptr, destroy, last_error}};
+    ANNALS_PLUGIN_IDENTITY("unguarded", "1.0.0", "MIT", ANNALS_OFFERS_SINK), &functions, nullptr};

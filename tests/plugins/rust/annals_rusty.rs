@@ -4,7 +4,7 @@
 //
 //   rustc --edition 2021 --crate-type cdylib -O -o annals_rusty.so annals_rusty.rs
 //
-// The structs mirror annals_plugin.h of ABI 1.0. No panic crosses the border: each function of the table runs inside
+// The structs mirror annals_plugin.h of ABI 2.0. No panic crosses the boundary: each function of the table runs inside
 // catch_unwind. Options: path (text, required), the file to append to.
 #![allow(non_camel_case_types)]
 use std::cell::RefCell;
@@ -24,17 +24,28 @@ use std::sync::Once;
 
 pub const ANNALS_OK: i32 = 0;
 pub const ANNALS_FAILED: i32 = 1;
-pub const ANNALS_ERROR_SINK: i32 = 0;
+pub const ANNALS_ERROR_OTHER: i32 = 0;
 pub const ANNALS_ERROR_OPTIONS: i32 = 1;
 pub const ANNALS_ERROR_IO: i32 = 2;
 pub const ANNALS_ERROR_SYNC: i32 = 3;
-pub const ANNALS_ERROR_NOT_REGULAR: i32 = 6;
+pub const ANNALS_ERROR_NOT_REGULAR: i32 = 4;
 pub const ANNALS_OPTION_TEXT: u32 = 4;
+pub const ANNALS_OFFERS_SINK: u64 = 1;
 
 #[repr(C)]
 pub struct annals_error {
     pub struct_size: u32,
     pub code: i32,
+    pub system_code: i32,
+    pub reserved: u32,
+    pub message: *const c_char,
+}
+
+#[repr(C)]
+pub struct annals_notice {
+    pub struct_size: u64,
+    pub code: i32,
+    pub severity: i32,
     pub system_code: i32,
     pub reserved: u32,
     pub message: *const c_char,
@@ -84,19 +95,31 @@ pub struct annals_host {
     pub options_count: u64,
     pub option_size: u64,
     pub context: *mut c_void,
-    pub notice: Option<unsafe extern "C" fn(*mut c_void, i32, i32, *const c_char)>,
+    pub notice: Option<unsafe extern "C" fn(*mut c_void, *const annals_notice)>,
 }
 
 #[repr(C)]
-pub struct annals_functions {
+pub struct annals_sink_functions {
+    pub struct_size: u64,
     pub create: Option<unsafe extern "C" fn(*const annals_host, *mut *mut annals_sink) -> i32>,
     pub write: Option<unsafe extern "C" fn(*mut annals_sink, *const annals_batch) -> i32>,
     pub sync: Option<unsafe extern "C" fn(*mut annals_sink) -> i32>,
     pub reopen: Option<unsafe extern "C" fn(*mut annals_sink) -> i32>,
     pub position: Option<unsafe extern "C" fn(*mut annals_sink, *mut annals_position) -> i32>,
-    pub archive: Option<unsafe extern "C" fn(*mut annals_sink, *const annals_segment) -> i32>,
+    pub start_segment: Option<unsafe extern "C" fn(*mut annals_sink, *mut annals_segment) -> i32>,
     pub destroy: Option<unsafe extern "C" fn(*mut annals_sink)>,
     pub last_error: Option<unsafe extern "C" fn(*mut annals_sink, *mut annals_error) -> i32>,
+}
+
+pub enum annals_archiver {} // this plugin makes none
+
+#[repr(C)]
+pub struct annals_archiver_functions {
+    pub struct_size: u64,
+    pub create: Option<unsafe extern "C" fn(*const annals_host, *mut *mut annals_archiver) -> i32>,
+    pub archive: Option<unsafe extern "C" fn(*mut annals_archiver, *const annals_segment) -> i32>,
+    pub destroy: Option<unsafe extern "C" fn(*mut annals_archiver)>,
+    pub last_error: Option<unsafe extern "C" fn(*mut annals_archiver, *mut annals_error) -> i32>,
 }
 
 #[repr(C)]
@@ -104,7 +127,7 @@ pub struct annals_identity {
     pub magic: [u8; 8],
     pub identity_size: u32,
     pub descriptor_size: u32,
-    pub functions_size: u32,
+    pub reserved_size: u32,
     pub abi_major: u16,
     pub abi_minor: u16,
     pub capabilities: u64,
@@ -118,18 +141,21 @@ pub struct annals_identity {
 #[repr(C)]
 pub struct annals_plugin_descriptor {
     pub identity: annals_identity,
-    pub functions: annals_functions,
+    pub sink: Option<&'static annals_sink_functions>,
+    pub archiver: Option<&'static annals_archiver_functions>,
 }
 
 const _: () = assert!(size_of::<annals_error>() == 24);
+const _: () = assert!(size_of::<annals_notice>() == 32);
 const _: () = assert!(size_of::<annals_batch>() == 48);
 const _: () = assert!(size_of::<annals_position>() == 16);
 const _: () = assert!(size_of::<annals_segment>() == 24);
 const _: () = assert!(size_of::<annals_option>() == 32);
 const _: () = assert!(size_of::<annals_host>() == 72);
-const _: () = assert!(size_of::<annals_functions>() == 64);
+const _: () = assert!(size_of::<annals_sink_functions>() == 72);
+const _: () = assert!(size_of::<annals_archiver_functions>() == 40);
 const _: () = assert!(size_of::<annals_identity>() == 256);
-const _: () = assert!(size_of::<annals_plugin_descriptor>() == 320);
+const _: () = assert!(size_of::<annals_plugin_descriptor>() == 272);
 
 // --- failing ------------------------------------------------------------------------------------------------------------
 
@@ -160,7 +186,7 @@ fn guarded(kept: &mut Option<Failure>, body: impl FnOnce() -> Result<(), Failure
     *kept = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => None,
         Ok(Err(failure)) => Some(failure),
-        Err(_) => Some(Failure::new(ANNALS_ERROR_SINK, 0, "annals_rusty panicked".to_string())),
+        Err(_) => Some(Failure::new(ANNALS_ERROR_OTHER, 0, "annals_rusty panicked".to_string())),
     };
     if kept.is_none() { ANNALS_OK } else { ANNALS_FAILED }
 }
@@ -357,6 +383,18 @@ const fn text<const SIZE: usize>(from: &str) -> [u8; SIZE] {
     to
 }
 
+static FUNCTIONS: annals_sink_functions = annals_sink_functions {
+    struct_size: size_of::<annals_sink_functions>() as u64,
+    create: Some(create),
+    write: Some(write),
+    sync: Some(sync),
+    reopen: Some(reopen),
+    position: Some(position),
+    start_segment: None,
+    destroy: Some(destroy),
+    last_error: Some(last_error),
+};
+
 #[no_mangle]
 #[used]
 #[link_section = ".annals.plugin"]
@@ -365,24 +403,16 @@ pub static annals_plugin: annals_plugin_descriptor = annals_plugin_descriptor {
         magic: *b"ANNALSPL",
         identity_size: size_of::<annals_identity>() as u32,
         descriptor_size: size_of::<annals_plugin_descriptor>() as u32,
-        functions_size: size_of::<annals_functions>() as u32,
-        abi_major: 1,
+        reserved_size: 0,
+        abi_major: 2,
         abi_minor: 0,
-        capabilities: 0,
+        capabilities: ANNALS_OFFERS_SINK,
         name: text("rusty"),
         version: text("0.1.0"),
         license: text("0BSD"),
         compiler: text("rustc"),
         reserved: [0; 8],
     },
-    functions: annals_functions {
-        create: Some(create),
-        write: Some(write),
-        sync: Some(sync),
-        reopen: Some(reopen),
-        position: Some(position),
-        archive: None,
-        destroy: Some(destroy),
-        last_error: Some(last_error),
-    },
+    sink: Some(&FUNCTIONS),
+    archiver: None,
 };

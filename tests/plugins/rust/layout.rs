@@ -25,14 +25,16 @@ macro_rules! layout {
 
 fn main() {
     layout!(annals_error: struct_size, code, system_code, reserved, message);
+    layout!(annals_notice: struct_size, code, severity, system_code, reserved, message);
     layout!(annals_batch: struct_size, lines, bytes, count, first_sequence, now_us);
     layout!(annals_position: segment, offset);
     layout!(annals_segment: struct_size, path, number);
     layout!(annals_option: name, text, text_bytes, kind, reserved);
     layout!(annals_host: struct_size, abi_major, abi_minor, file_mode, host_version, log_path, options, options_count,
             option_size, context, notice);
-    layout!(annals_functions: create, write, sync, reopen, position, archive, destroy, last_error);
-    layout!(annals_identity: magic, identity_size, descriptor_size, functions_size, abi_major, abi_minor, capabilities, name,
+    layout!(annals_sink_functions: struct_size, create, write, sync, reopen, position, start_segment, destroy, last_error);
+    layout!(annals_archiver_functions: struct_size, create, archive, destroy, last_error);
+    layout!(annals_identity: magic, identity_size, descriptor_size, reserved_size, abi_major, abi_minor, capabilities, name,
             version, license, compiler, reserved);
-    layout!(annals_plugin_descriptor: identity, functions);
+    layout!(annals_plugin_descriptor: identity, sink, archiver);
 }
