@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals_rotate: writes the log, and begins a new segment when its options say so, together with any number of processes that
-// do the same. docs/sinks.md has the options and what is promised.
+// annals_rotate: a sink that writes the log and starts new segments when its options say so, together with any number of
+// processes that do the same. docs/sinks.md lists the options and the guarantees.
 #include <annals_plugin.h>
 
 #include <optional>
@@ -28,8 +28,8 @@ settings options_of(const annals::sdk::host& host) {
   read.pressure = annals::read_pressure(reader);
   reader.finish();
   if (host.log_path.empty()) {
-    throw annals::failure({annals::errc::invalid_config, 0,
-                           "cannot write a log that rotates without its path; expected \"path\" in the configuration"});
+    throw annals::failure(
+        {annals::errc::invalid_config, 0, "cannot rotate a log without its path; expected \"path\" in the configuration"});
   }
   return read;
 }
@@ -38,7 +38,7 @@ class rotate_sink final : public annals::sink {
  public:
   explicit rotate_sink(const annals::sdk::host& host) : rotate_sink(host, options_of(host)) {}
 
-  // Part of the function that the host calls: each return behind a system call is dear (docs/decisions.md).
+  // Inlined into the function that the host calls: a return behind a system call is expensive (docs/decisions.md).
   [[gnu::always_inline]] void write(const annals::batch& lines) override {
     if (keeper_) {
       if (auto refused = keeper_->on_write(lines.lines.size())) [[unlikely]]
@@ -70,7 +70,7 @@ class rotate_sink final : public annals::sink {
 
   bool has_rotated_ = false;
   annals::rotation::segment_writer writer_;
-  std::optional<annals::keeper> keeper_;  // nothing where there are no limits
+  std::optional<annals::keeper> keeper_;  // empty without limits
 };
 
 }  // namespace

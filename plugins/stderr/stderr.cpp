@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals_stderr: lines to standard error, for services whose supervisor collects what they print. docs/sinks.md has the
-// options and what is promised.
+// annals_stderr: a sink that prints lines to standard error, for services whose supervisor collects their output.
+// docs/sinks.md lists the options and the guarantees.
 #include <annals_plugin.h>
 #include <limits.h>
 #include <poll.h>
@@ -38,8 +38,8 @@ using clock = std::chrono::steady_clock;
 
 enum class colour_choice : std::uint8_t { automatic, always, never };
 
-// While it lives, a pipe that nobody reads sends no SIGPIPE: the signal goes to the thread that writes, which keeps it off,
-// and takes it away if it came from here.
+// While one exists, a write to a pipe without a reader raises no SIGPIPE in the process: the signal goes to the thread that
+// writes, which blocks it, and removes it if this write caused it.
 class no_pipe_signal {
  public:
   no_pipe_signal() {
@@ -69,7 +69,7 @@ class no_pipe_signal {
 };
 
 bool no_colour_wanted() {
-  // NOLINTBEGIN(concurrency-mt-unsafe): read once, while the sink is made
+  // NOLINTBEGIN(concurrency-mt-unsafe): read once, while the sink is created
   const char* const no_color = std::getenv("NO_COLOR");  // https://no-color.org
   const char* const terminal = std::getenv("TERM");
   // NOLINTEND(concurrency-mt-unsafe)
@@ -84,7 +84,7 @@ class stderr_sink final : public annals::sink {
     const auto colour = static_cast<colour_choice>(reader.choice("colour", {"auto", "always", "never"}).value_or(0));
     if (const auto priority = reader.integer("journal_priority", 0, 7)) prefix_ = "<" + std::to_string(*priority) + ">";
     if (const auto prefix = reader.text("prefix")) {
-      // Visible text only: else a prefix could end the line it stands before.
+      // Visible text only: a newline in a prefix would end the line.
       if (cli::visible(*prefix) != *prefix || prefix->size() > 256) {
         reader.problem("prefix", "a text of up to 256 bytes without control characters and backslashes");
       }
@@ -107,10 +107,10 @@ class stderr_sink final : public annals::sink {
     bytes_ += batch.lines.size();
   }
 
-  // Nothing but a regular file can be made durable; what a pipe or a terminal was given is in the hands of its reader.
+  // Only a regular file can be made durable. Whether the reader of a pipe or a terminal keeps the lines is not known.
   void sync() override {
     if (is_lost_) {
-      fail(annals::errc::sync_failed, "an earlier sync of standard error failed; what it was for is not known to be durable",
+      fail(annals::errc::sync_failed, "an earlier sync of standard error failed; lines written before it may not be durable",
            0);
     }
     if (!written_.is_file) return;
@@ -130,7 +130,7 @@ class stderr_sink final : public annals::sink {
          cause);
   }
 
-  // Standard error is the process's own, and only the process can point it elsewhere.
+  // Only the process itself can redirect its standard error.
   void reopen() override {
     is_lost_ = false;
     written_ = {};
@@ -171,12 +171,12 @@ class stderr_sink final : public annals::sink {
 
   std::string pretty(std::string_view line) {
     const auto decoded = annals::json::decode_line(line);
-    return decoded ? printer_->line(*decoded) : cli::visible(line) + '\n';  // shown, whatever it is
+    return decoded ? printer_->line(*decoded) : cli::visible(line) + '\n';  // a line that is not an event is shown, too
   }
 
-  // Writes all of `text`, at most `at_once` bytes at a time. A pipe that is ready takes PIPE_BUF bytes without blocking, whole:
-  // so waiting stays within the timeout though the descriptor blocks (it is shared with other processes, whose business its
-  // flags are), and shorter lines of several processes do not mix.
+  // Writes all of `text`, at most `at_once` bytes at a time. A pipe that is ready takes PIPE_BUF bytes at once and without
+  // blocking. So the wait stays within the timeout although the descriptor blocks (other processes share it, so its flags must
+  // not change), and shorter lines of several processes do not mix.
   void send(std::string_view text, std::size_t at_once, std::size_t ending) {
     no_pipe_signal quiet;
     const auto deadline = clock::now() + timeout_;
@@ -200,7 +200,7 @@ class stderr_sink final : public annals::sink {
     }
   }
 
-  // 0, or ETIMEDOUT. What else may be wrong with the descriptor, the write will tell.
+  // 0, or ETIMEDOUT. Other errors of the descriptor are reported by the write.
   static int wait_until_ready(clock::time_point deadline) {
     for (;;) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock::now());
@@ -230,11 +230,11 @@ class stderr_sink final : public annals::sink {
   colour_choice colours_ = colour_choice::automatic;
   std::string prefix_;
   std::chrono::microseconds timeout_ = 5s;
-  std::optional<cli::pretty_printer> printer_;  // from the first write on: what standard error is may change until then
+  std::optional<cli::pretty_printer> printer_;  // from the first write on: standard error may be redirected until then
   std::uint64_t bytes_ = 0;
   bool is_torn_ = false;  // the last line written is incomplete
-  regular_file written_;  // what the last write went to, if a regular file
-  bool is_lost_ = false;  // a sync failed, and no later one can speak for what it was for
+  regular_file written_;  // the destination of the last write, if a regular file
+  bool is_lost_ = false;  // a sync failed: lines written before it may not be durable, and later syncs must fail
 };
 
 }  // namespace

@@ -14,8 +14,8 @@ struct address {
   std::string port;  // decimal; of Unix sockets: empty
 };
 
-// An absolute path that a socket may have; or "HOST", "HOST:PORT", "[V6]" or "[V6]:PORT", with the transport's port where there
-// is none: 514 (RFC 5426), 601 (RFC 3195). Nothing for anything else.
+// Reads an absolute path of a socket, or "HOST", "HOST:PORT", "[V6]" or "[V6]:PORT". The default port is that of the transport:
+// 514 (RFC 5426) or 601 (RFC 3195). Returns nothing for any other text.
 std::optional<address> parse_address(transport kind, std::string_view text);
 
 }  // namespace syslog_sink

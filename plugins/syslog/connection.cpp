@@ -30,13 +30,13 @@ namespace {
 using namespace std::chrono_literals;
 using std::chrono::milliseconds;
 
-constexpr auto free_of_charge = 10ms;  // a failure that came sooner is not worth a pause, in which messages are lost
+constexpr auto free_of_charge = 10ms;  // no pause, in which events fail, after a failure that took less
 
 std::string seconds_text(std::chrono::microseconds time) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
 }
 
-// A socket that is closed by exec, and none of the standard descriptors: where one of those was closed, what the process prints
+// A socket that exec closes, and that is not one of the standard descriptors: if one of these was closed, output of the process
 // must not become messages.
 int new_socket(int family, int type) {
   const int fd = ::socket(family, type | SOCK_CLOEXEC, 0);
@@ -65,7 +65,7 @@ int pending_error(int fd) {
   return ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-void set_option(int fd, int level, int name, int value) {  // none of them is needed for correctness
+void set_option(int fd, int level, int name, int value) {  // optional: without it, only failures are noticed later
   ::setsockopt(fd, level, name, &value, sizeof value);
 }
 
@@ -107,7 +107,7 @@ void connection::close() {
 
 void connection::send(std::string_view bytes) {
   if (owner_ != ::getpid()) {
-    drop();  // only this process's copy: the parent goes on with its own
+    drop();  // only this process's copy; the parent keeps its own
     owner_ = ::getpid();
   }
   const auto start = clock::now();
@@ -127,7 +127,7 @@ void connection::send(std::string_view bytes) {
   }
 }
 
-// Where nothing of the message can have got through, the failure may be of the old connection only: once more with a new one.
+// If no part of the message was sent, only the old connection may have failed: tries once more with a new one.
 void connection::send_before(std::string_view bytes, clock::time_point deadline) {
   notice_closed_peer();
   const bool is_old = fd_ >= 0;
@@ -146,7 +146,7 @@ bool connection::send_datagram(std::string_view bytes, clock::time_point deadlin
   for (;;) {
     const ::ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     int error = sent < 0 ? errno : 0;
-    // An answer that nobody listens comes at once where the receiver is on this machine.
+    // If nobody listens on this machine, the kernel reports it at once.
     if (error == 0 && kind_ == transport::udp) error = pending_error(fd_);
     if (error == 0) return true;
     if (error == EINTR) continue;
@@ -162,7 +162,7 @@ bool connection::send_datagram(std::string_view bytes, clock::time_point deadlin
       wait_for(-1, 0, std::min(deadline, clock::now() + 10ms));
       continue;
     }
-    if (may_retry && kind_ == transport::unix_datagram) return false;  // the receiver has made its socket anew
+    if (may_retry && kind_ == transport::unix_datagram) return false;  // the receiver has created its socket again
     drop();
     fail("send to", error);
   }
@@ -196,8 +196,8 @@ bool connection::send_stream(std::string_view bytes, clock::time_point deadline,
   return true;
 }
 
-// A receiver that has closed its end says so before we send. Without a look, the next message would be taken by the kernel and
-// thrown away (syslog over plain TCP, RFC 6587, has no acknowledgement).
+// Checks before a message is sent whether the receiver has closed the connection. Otherwise the kernel would accept the message
+// and discard it (syslog over plain TCP, RFC 6587, has no acknowledgement).
 void connection::notice_closed_peer() {
   if (fd_ < 0) return;
   if (kind_ == transport::udp) {
@@ -209,7 +209,8 @@ void connection::notice_closed_peer() {
   char answer[512];
   for (;;) {
     const ::ssize_t got = ::recv(fd_, answer, sizeof answer, MSG_DONTWAIT);
-    if (got > 0) continue;  // receivers have nothing to say; were it kept, closing would destroy what is on its way
+    if (got > 0)
+      continue;  // receivers send nothing of interest; unread data would make close() discard messages that are under way
     const int error = got < 0 ? errno : 0;
     if (error == EINTR) continue;
     if (error == EAGAIN || error == EWOULDBLOCK) return;
@@ -273,7 +274,7 @@ void connection::open_internet(clock::time_point deadline) {
   fail("connect to", error);
 }
 
-// 0, or what the system said.
+// 0, or the errno.
 int connection::connect_within(int fd, const void* to, std::size_t to_bytes, clock::time_point deadline) const {
   if (::connect(fd, static_cast<const sockaddr*>(to), static_cast<::socklen_t>(to_bytes)) != 0) {
     if (errno != EINPROGRESS && errno != EINTR) return errno;
@@ -283,7 +284,7 @@ int connection::connect_within(int fd, const void* to, std::size_t to_bytes, clo
   if (kind_ == transport::tcp) {
     set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);  // ms: a peer that acknowledges nothing for so long is gone
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 30'000);  // ms: a peer that acknowledges nothing for this long is unreachable
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The way to the receiver: one socket, made at the first message and again whenever it has failed.
+// The connection to the receiver: one socket, opened with the first message and again after each failure.
 #pragma once
 #include <sys/types.h>
 
@@ -15,7 +15,7 @@
 
 namespace syslog_sink {
 
-// What went wrong, and the errno; thrown.
+// What send() throws: the message, and the errno.
 struct send_failure {
   std::string message;
   int system_code = 0;
@@ -30,17 +30,17 @@ class connection {
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
-  // Hands `bytes` to the kernel (datagrams: as one; streams: frames, whole), within the timeout. Throws send_failure; then a
-  // stream is closed, so nothing can be glued to what got through.
+  // Gives `bytes` to the kernel within the timeout: a datagram, or complete frames of a stream. Throws send_failure. A stream
+  // is then closed, so that nothing is appended to a partial message.
   //
-  // A failure that took the time t, 10 ms or more, is followed by a pause of ten times t, up to pause_max, in which sends fail
-  // at once: so a dead receiver takes little of the time of those who log.
+  // After a failure that took the time t, 10 ms or more, sends fail at once for a pause of ten times t, up to pause_max. So an
+  // unreachable receiver takes only a fraction of the time of the threads that log.
   void send(std::string_view bytes);
 
-  // Lets go of the socket, having looked whether the receiver did first, and of the pause.
+  // Checks whether the receiver has closed the connection, then closes the socket and ends a pause.
   void close();
 
-  // Hears of what may have been lost earlier, though it was handed to the kernel.
+  // Called when messages that the kernel accepted earlier may be lost.
   void set_loss_handler(std::function<void(const std::string&, int)> handler) { on_loss_ = std::move(handler); }
 
   std::string name() const;  // for messages: "udp 127.0.0.1:514"

@@ -19,8 +19,8 @@ bool is_printable(char c) {  // PRINTUSASCII
   return c > ' ' && c <= '~';
 }
 
-// PARAM-VALUE (6.3.3). Control characters may be there, but receivers change them at will, and a newline ends the message where
-// newlines frame: they are shown as `annals tail` shows them.
+// PARAM-VALUE (6.3.3). Control characters are allowed, but receivers change them, and a newline ends the message with newline
+// framing: they are escaped as `annals tail` escapes them.
 void append_parameter(std::string& out, std::string_view name, std::string_view value) {
   out += ' ';
   out += name;
@@ -55,7 +55,7 @@ std::string make_message(const message_format& format, long process, const messa
   append_structured_data(out, format.sd_id, parts);
   if (!format.is_detail) {
     out += ' ';
-    out += parts.line;  // ASCII, and so without the byte order mark that announces UTF-8 (6.4)
+    out += parts.line;  // ASCII, so without the byte order mark that UTF-8 needs (6.4)
   } else if (!parts.detail.empty()) {
     const std::string shown = cli::visible(parts.detail);
     const bool is_ascii = std::all_of(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });

@@ -18,10 +18,10 @@ struct message_format {
   bool is_detail = false;  // MSG is the detail, not the line
 };
 
-// One event: what it said, and its line as it stands.
+// One event: its parts, and its line.
 struct message_parts {
   std::uint64_t sequence = 0;
-  std::string_view timestamp;  // RFC 3339; empty where the event has none
+  std::string_view timestamp;  // RFC 3339; empty if the event has none
   std::string_view container;
   std::string_view action;
   std::optional<std::string_view> dest;
@@ -29,17 +29,17 @@ struct message_parts {
   std::string_view line;  // without its newline
 };
 
-// The message. It holds no newline, whatever the event says.
+// The message. It contains no newline, whatever the event contains.
 std::string make_message(const message_format& format, long process, const message_parts& parts);
 
-// `text` as a field of the header: what is not PRINTUSASCII becomes '_', at most `bytes_max` bytes are kept, and nothing is
-// "-".
+// `text` as a field of the header: other characters than PRINTUSASCII become '_', the first `bytes_max` bytes are kept, and an
+// empty text becomes "-".
 std::string header_field(std::string_view text, std::size_t bytes_max);
 
-// The whole of `text` can be a field of the header as it is.
+// Whether `text` can be a field of the header unchanged.
 bool is_header_field(std::string_view text, std::size_t bytes_max);
 
-// NAME@NUMBER as RFC 5424 (7.2.2) has it for the use of everybody: up to 32 characters.
+// Whether `text` is NAME@NUMBER, the form of RFC 5424 (7.2.2) for private names: up to 32 characters.
 bool is_sd_id(std::string_view text);
 
 // The number of a facility or severity, or nothing.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals_syslog: one RFC 5424 message for each line, over a Unix socket, UDP or TCP. docs/sinks.md has the options and what is
-// promised.
+// annals_syslog: a sink that sends one RFC 5424 message for each line, over a Unix socket, UDP or TCP. docs/sinks.md lists the
+// options and the guarantees.
 #include <annals_plugin.h>
 #include <limits.h>
 #include <unistd.h>
@@ -105,7 +105,7 @@ settings read(const annals::sdk::host& host) {
   return to;
 }
 
-// The event's own time as RFC 5424 wants it, or nothing where it has none.
+// The event's time in the form of RFC 5424; empty if it has none.
 std::string timestamp_of(const annals::event& e) {
   const auto time = annals::parse_timestamp(e.ts);
   return time ? annals::to_string(*time) : std::string();
@@ -129,7 +129,7 @@ class syslog_sink_of_annals final : public annals::sink {
     bytes_ += batch.lines.size();
   }
 
-  // What the kernel was handed is all that a sender of syslog ever knows: nothing answers.
+  // A receiver does not acknowledge: a sender knows only that the kernel has the messages.
   void sync() override {}
   void reopen() override { connection_.close(); }
   annals::position position() override { return {1, bytes_}; }

@@ -29,9 +29,9 @@ using annals::errc;
 using annals::error;
 using annals::result;
 
-constexpr int attempts_max = 3;  // with a segment that changes under our hands
+constexpr int attempts_max = 3;  // with a segment that changes during the work
 
-// Frees the lock in this process even where a forked child has a copy of the descriptor.
+// Releases the lock even if a forked child has a copy of the descriptor.
 class held_lock {
  public:
   explicit held_lock(const io::file& locked) noexcept : locked_(locked) {}
@@ -45,7 +45,7 @@ class held_lock {
 
 enum class comparison : std::uint8_t { same, beginning, different };
 
-// Decodes all of an archive and compares it with the segment, of which the archive may hold the beginning only.
+// Decodes all of an archive and compares it with the segment. The archive may contain only the beginning of the segment.
 result<comparison> compare(const io::file& archive, const std::string& archive_path, const io::file& segment,
                            const io::file_status& segment_status) {
   const auto table = seekable::read_table(archive, archive_path);
@@ -119,13 +119,13 @@ class work {
     return remove_segment(again);
   }
 
-  // The segment is gone, and what it became is there: an earlier call did it all.
+  // The segment is gone and its archive exists: an earlier call did everything.
   bool is_finished() const {
     const auto archive = io::status_at(archive_path_);
     return archive && *archive && (*archive)->kind == io::file_kind::regular;
   }
 
-  // What is locked may no longer be what stands at the path: another archiver has finished in between.
+  // The locked file may no longer be the one at the path: another archiver has finished in between.
   std::optional<error> look(bool& again) {
     const auto status = segment_.status();
     if (!status) return status.error();
@@ -136,8 +136,8 @@ class work {
     return std::nullopt;
   }
 
-  // An archive is there already. What an earlier call left needs only the segment's removal, or is the beginning of a segment
-  // that has grown since; anything else is not ours to remove.
+  // An archive exists. If an earlier call left it, only the segment must be removed, or the segment has grown since. Any other
+  // archive is left alone.
   std::optional<error> finish_earlier(bool& again) {
     const auto archive = io::file::open(archive_path_, io::open_for::reading);
     if (!archive) return archive.error();
@@ -161,7 +161,7 @@ class work {
     return std::nullopt;
   }
 
-  // The temporary file, whole, synced and compared; or there is none.
+  // The temporary file, complete, synced and compared; on failure there is none.
   std::optional<error> write_archive(bool& again) {
     auto failed = write_temporary(again);
     if (failed || again) (void)io::remove(temporary_path_);
@@ -209,7 +209,7 @@ class work {
       const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(space.size(), status_.bytes - at));
       const auto got = segment_.read_at(space.data(), want, at);
       if (!got) return got.error();
-      if (*got == 0) break;  // it has become shorter: seen when it is compared
+      if (*got == 0) break;  // it was truncated: the comparison reports that
       at += *got;
       if (auto failed = writer.took(*got)) return failed;
     }
@@ -219,7 +219,7 @@ class work {
   std::optional<error> remove_segment(bool& again) {
     const std::string directory = io::parent_of(segment_path_);
     if (auto failed = io::sync_directory(directory)) return failed;
-    // A writer that keeps no lock may have had the segment open when it was closed.
+    // A writer that does not use the lock may have had the segment open when it was closed.
     const auto now = segment_.status();
     if (!now) return now.error();
     if (now->bytes != status_.bytes) return start_over(again);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: 0BSD
  *
- * annals_mysink: a sink that appends lines to a file of its own. Change what you like; annals_plugin.h says what each function
- * must do, and `annals plugin check` whether it does.
+ * annals_mysink: a sink that appends lines to a file of its own. Change it as you like. annals_plugin.h describes what each
+ * function must do; `annals plugin check` tests it.
  *
  * Options: path (text, required), the file. */
 #include <annals_plugin.h>
@@ -26,11 +26,11 @@ struct annals_sink {
   mode_t mode;
   int fd;      /* -1 until the first write */
   int is_torn; /* the last line of the file may be incomplete */
-  int is_lost; /* a sync failed: what it was for is not durable, and no later sync makes it so */
+  int is_lost; /* a sync failed: lines written before it may not be durable, and later syncs must fail */
   struct failure failed;
 };
 
-/* Why the last create on this thread failed: there is no sink then to keep it. */
+/* Why the last create on this thread failed. There is no sink that could keep it. */
 static _Thread_local struct failure creation;
 
 static annals_status fail(struct failure* to, int32_t code, int system_code, const char* format, ...) {
@@ -49,7 +49,7 @@ static annals_status system_failed(annals_sink* sink, int32_t code, const char* 
   return fail(&sink->failed, code, cause, "cannot %s '%s': %s", attempted, sink->path, strerror(cause));
 }
 
-/* --- making and destroying --------------------------------------------------------------------------------------------- */
+/* --- creating and destroying ------------------------------------------------------------------------------------------- */
 
 static annals_status create(const annals_host* host, annals_sink** made) {
   const annals_option* path = NULL;
@@ -99,14 +99,14 @@ static annals_status open_file(annals_sink* sink) {
   if (sink->fd < 0) return system_failed(sink, ANNALS_ERROR_IO, "open");
   if (fstat(sink->fd, &found) != 0 || !S_ISREG(found.st_mode)) {
     let_go(sink);
-    return fail(&sink->failed, ANNALS_ERROR_NOT_REGULAR, 0, "'%s' is no regular file", sink->path);
+    return fail(&sink->failed, ANNALS_ERROR_NOT_REGULAR, 0, "'%s' is not a regular file", sink->path);
   }
   if (found.st_size > 0 && pread(sink->fd, &last, 1, found.st_size - 1) != 1) {
     const annals_status status = system_failed(sink, ANNALS_ERROR_IO, "read");
     let_go(sink);
     return status;
   }
-  sink->is_torn = last != '\n'; /* somebody died in the middle of it */
+  sink->is_torn = last != '\n'; /* its writer died while it wrote the line */
   return ANNALS_OK;
 }
 
@@ -115,7 +115,7 @@ static annals_status append(annals_sink* sink, const char* bytes, uint64_t count
     const ssize_t wrote = write(sink->fd, bytes, (size_t)count);
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote <= 0) return system_failed(sink, ANNALS_ERROR_IO, "append to");
-    sink->is_torn = 1; /* until all of it is there */
+    sink->is_torn = 1; /* until everything is written */
     bytes += wrote;
     count -= (uint64_t)wrote;
   }
@@ -137,8 +137,8 @@ static annals_status write_batch(annals_sink* sink, const annals_batch* batch) {
 static annals_status sync_file(annals_sink* sink) {
   sink->failed.is_set = 0;
   if (sink->is_lost) {
-    return fail(&sink->failed, ANNALS_ERROR_SYNC, 0, "an earlier sync of '%s' failed; what it was for is not durable",
-                sink->path);
+    return fail(&sink->failed, ANNALS_ERROR_SYNC, 0,
+                "an earlier sync of '%s' failed; lines written before it may not be durable", sink->path);
   }
   if (sink->fd >= 0 && fsync(sink->fd) != 0) {
     sink->is_lost = 1;

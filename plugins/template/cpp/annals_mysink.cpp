@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: 0BSD
 //
-// annals_mysink: a sink that appends lines to a file of its own. Change what you like; the interface of annals::sink says what
-// each function must do, and `annals plugin check` whether it does.
+// annals_mysink: a sink that appends lines to a file of its own. Change it as you like. The interface of annals::sink describes
+// what each function must do; `annals plugin check` tests it.
 //
 // Options: path (text, required), the file.
 #include <annals_plugin.h>
@@ -22,7 +22,7 @@ namespace {
 
 class mysink_sink final : public annals::sink {
  public:
-  // Checks all options, and opens nothing yet.
+  // Checks all options. Opens nothing: the first write does.
   explicit mysink_sink(const annals::sdk::host& host) : mode_(host.file_mode) {
     annals::option_reader reader(host.options, "$.sink");
     reader.require("path", "the file to append to");
@@ -41,8 +41,8 @@ class mysink_sink final : public annals::sink {
 
   void sync() override {
     if (is_lost_) {
-      throw annals::sink_error(
-          {annals::errc::sync_failed, 0, "an earlier sync of '" + path_ + "' failed; what it was for is not durable"});
+      throw annals::sink_error({annals::errc::sync_failed, 0,
+                                "an earlier sync of '" + path_ + "' failed; lines written before it may not be durable"});
     }
     if (fd_ < 0 || ::fsync(fd_) == 0) return;
     is_lost_ = true;
@@ -75,13 +75,13 @@ class mysink_sink final : public annals::sink {
     char last = '\n';
     if (::fstat(fd_, &found) != 0 || !S_ISREG(found.st_mode)) {
       let_go();
-      throw annals::sink_error({annals::errc::not_a_regular_file, 0, "'" + path_ + "' is no regular file"});
+      throw annals::sink_error({annals::errc::not_a_regular_file, 0, "'" + path_ + "' is not a regular file"});
     }
     if (found.st_size > 0 && ::pread(fd_, &last, 1, found.st_size - 1) != 1) {
       let_go();
       fail(annals::errc::io, "read");
     }
-    is_torn_ = last != '\n';  // somebody died in the middle of it
+    is_torn_ = last != '\n';  // its writer died while it wrote the line
   }
 
   void append(std::string_view bytes) {
@@ -89,7 +89,7 @@ class mysink_sink final : public annals::sink {
       const ssize_t wrote = ::write(fd_, bytes.data(), bytes.size());
       if (wrote < 0 && errno == EINTR) continue;
       if (wrote <= 0) fail(annals::errc::io, "append to");
-      is_torn_ = true;  // until all of it is there
+      is_torn_ = true;  // until everything is written
       bytes.remove_prefix(static_cast<std::size_t>(wrote));
     }
     is_torn_ = false;
@@ -103,7 +103,7 @@ class mysink_sink final : public annals::sink {
   unsigned mode_;
   int fd_ = -1;           // open from the first write on
   bool is_torn_ = false;  // the last line of the file may be incomplete
-  bool is_lost_ = false;  // a sync failed: what it was for is not durable, and no later sync makes it so
+  bool is_lost_ = false;  // a sync failed: lines written before it may not be durable, and later syncs must fail
 };
 
 }  // namespace
