@@ -20,8 +20,14 @@ set(ANNALS_PUBLIC_INTERFACES
 set(ANNALS_INTERNAL_INTERFACES
   modules/core/checksum/checksum.cppm
   modules/core/invariant/invariant.cppm
+  modules/core/io/calls/calls.cppm
+  modules/core/io/files/files.cppm
   modules/core/io/io.cppm
+  modules/core/io/mappings/mappings.cppm
   modules/core/io/owned_file/owned_file.cppm
+  modules/core/io/process/process.cppm
+  modules/core/io/threads/threads.cppm
+  modules/core/io/watch/watch.cppm
   modules/core/io/worker/worker.cppm
   modules/delivery/drain/drain.cppm
   modules/delivery/durable/durable.cppm
@@ -30,6 +36,7 @@ set(ANNALS_INTERNAL_INTERFACES
   modules/storage/archiver/archiver.cppm
   modules/storage/content/content.cppm
   modules/storage/content/seekable/seekable.cppm
+  modules/storage/rotation/lock/lock.cppm
   modules/storage/rotation/rotation.cppm
   modules/storage/rotation/zone/zone.cppm
   modules/storage/segment/segment.cppm
@@ -49,15 +56,16 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/event/event.cpp
   modules/core/event/timestamp.cpp
   modules/core/invariant/invariant.cpp
-  modules/core/io/change_watch.cpp
-  modules/core/io/file.cpp
-  modules/core/io/lock_file.cpp
+  modules/core/io/calls/system_calls.cpp
+  modules/core/io/files/file.cpp
+  modules/core/io/files/trusted_file.cpp
+  modules/core/io/mappings/mapping.cpp
+  modules/core/io/mappings/wrapped_mapping.cpp
   modules/core/io/owned_file/owned_file.cpp
-  modules/core/io/system_calls.cpp
-  modules/core/io/threads.cpp
-  modules/core/io/trusted_file.cpp
+  modules/core/io/process/process.cpp
+  modules/core/io/threads/threads.cpp
+  modules/core/io/watch/change_watch.cpp
   modules/core/io/worker/worker.cpp
-  modules/core/io/wrapped_mapping.cpp
   modules/core/json/decode.cpp
   modules/core/json/encode.cpp
   modules/core/options/options.cpp
@@ -102,7 +110,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/storage/retention/pressure.cpp
   modules/storage/retention/prune.cpp
   modules/storage/retention/rotation_request.cpp
-  modules/storage/rotation/lock.cpp
+  modules/storage/rotation/lock/lock.cpp
   modules/storage/rotation/triggers.cpp
   modules/storage/rotation/writer.cpp
   modules/storage/rotation/zone/zone.cpp

@@ -16,6 +16,7 @@
 #include <vector>
 import annals.event;
 import annals.io;
+import annals.io.owned_file;
 import annals.content.seekable;
 #include "archive.h"
 
@@ -31,22 +32,10 @@ using annals::result;
 
 constexpr int attempts_max = 3;  // with a segment that changes during the work
 
-// Releases the lock even if a forked child has a copy of the descriptor.
-class held_lock {
- public:
-  explicit held_lock(const io::file& locked) noexcept : locked_(locked) {}
-  ~held_lock() { locked_.unlock(); }
-  held_lock(const held_lock&) = delete;
-  held_lock& operator=(const held_lock&) = delete;
-
- private:
-  const io::file& locked_;
-};
-
 enum class comparison : std::uint8_t { same, beginning, different };
 
 // Decodes all of an archive and compares it with the segment. The archive may contain only the beginning of the segment.
-result<comparison> compare(const io::file& archive, const std::string& archive_path, const io::file& segment,
+result<comparison> compare(const io::file& archive, const std::string& archive_path, const io::owned_file& segment,
                            const io::file_status& segment_status) {
   const auto table = seekable::read_table(archive, archive_path);
   if (!table) return table.error();
@@ -92,21 +81,21 @@ class work {
 
  private:
   std::optional<error> try_once(bool& again) {
-    auto opened = io::file::open(segment_path_, io::open_for::reading);
-    if (!opened) {
-      if (opened.error().system_code == ENOENT && is_finished()) return std::nullopt;
-      return std::move(opened.error());
+    segment_ = {};  // releases the lock of an earlier attempt
+    auto taken = io::owned_file::take_existing(segment_path_);
+    if (!taken) {
+      if (taken.error().system_code == ENOENT && is_finished()) return std::nullopt;
+      return std::move(taken.error());
     }
-    segment_ = std::move(*opened);
-    const auto locked = segment_.lock();
-    if (!locked) return locked.error();
-    if (!*locked) {
+    if (!*taken) {
       return error{errc::io, EWOULDBLOCK,
                    "cannot archive '" + segment_path_ +
                        "': another archiver is at work on it (it holds the lock of the file); nothing is to be done"};
     }
-    const held_lock lock(segment_);
-    if (auto failed = look(again); failed || again) return failed;
+    segment_ = std::move(**taken);
+    const auto status = segment_.status();
+    if (!status) return status.error();
+    status_ = *status;
     const auto there = io::status_at(archive_path_);
     if (!there) return there.error();
     if (*there) return finish_earlier(again);
@@ -123,17 +112,6 @@ class work {
   bool is_finished() const {
     const auto archive = io::status_at(archive_path_);
     return archive && *archive && (*archive)->kind == io::file_kind::regular;
-  }
-
-  // The locked file may no longer be the one at the path: another archiver has finished in between.
-  std::optional<error> look(bool& again) {
-    const auto status = segment_.status();
-    if (!status) return status.error();
-    const auto there = io::status_at(segment_path_);
-    if (!there) return there.error();
-    again = !*there || !io::same_file(**there, *status);
-    status_ = *status;
-    return std::nullopt;
   }
 
   // An archive exists. If an earlier call left it, only the segment must be removed, or the segment has grown since. Any other
@@ -232,7 +210,7 @@ class work {
   const std::string archive_path_;
   const std::string temporary_path_;
   const seekable::writer::options with_;
-  io::file segment_;
+  io::owned_file segment_;
   io::file_status status_;
 };
 

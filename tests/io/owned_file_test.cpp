@@ -60,12 +60,12 @@ TEST(owned_file, has_one_owner_at_a_time) {
   std::optional<owned_file> first = taken(dir / "f");
   EXPECT_FALSE(is_free(dir / "f"));
   auto second = owned_file::open(dir / "f", 0600).value();
-  EXPECT_FALSE(second.lock().value());
+  EXPECT_FALSE(second.try_lock().value());
   first->unlock();
-  EXPECT_TRUE(second.lock().value());
-  EXPECT_FALSE(first->lock().value());
+  EXPECT_TRUE(second.try_lock().value());
+  EXPECT_FALSE(first->try_lock().value());
   second = {};
-  EXPECT_TRUE(first->lock().value());
+  EXPECT_TRUE(first->try_lock().value());
   first.reset();
   EXPECT_TRUE(is_free(dir / "f"));
 }

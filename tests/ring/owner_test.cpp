@@ -18,6 +18,7 @@
 #include "support/temp_directory.h"
 import annals.event;
 import annals.io;
+import annals.io.owned_file;
 import annals.ring;
 #include "ring_file.h"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The protocol of a log's lock (modules/storage/rotation/lock.cpp), as steps of a few processes each of which the scheduler may run
-// next, or kill: all interleavings are tried. Nobody appends while somebody holds the lock exclusively, nobody appends to a
-// segment that is closed, and whoever is left gets done. That the model can tell is shown by protocols with one thing wrong.
+// The protocol of a log's lock (modules/storage/rotation/lock/lock.cpp), as steps of a few processes each of which the
+// scheduler may run next, or kill: all interleavings are tried. Nobody appends while somebody holds the lock exclusively,
+// nobody appends to a segment that is closed, and whoever is left gets done. That the model can tell is shown by protocols with
+// one thing wrong.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -24,6 +24,7 @@ module;
 export module annals.drain;
 import annals.event;
 import annals.io;
+import annals.io.owned_file;
 import annals.ring;
 import annals.sink;
 

@@ -24,6 +24,7 @@ module;
 export module annals.durable;
 import annals.event;
 import annals.io;
+import annals.io.owned_file;
 import annals.ring;
 
 export namespace annals {

@@ -12,48 +12,33 @@ module;
 #include <new>
 #include <optional>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 module annals.archiver;
+import annals.io;
 
 namespace annals {
 
 background_archiver::background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report)
-    : archiver_(std::move(with)), live_path_(std::move(live_path)), report_(std::move(report)) {
+    : archiver_(std::move(with)),
+      live_path_(std::move(live_path)),
+      report_(std::move(report)),
+      thread_({.name = "annals-archive", .in_background = true}, [this] { return step(); }) {
   archiver_->set_notice_handler([this](const notice& what) { this->report(what); });
 }
 
-background_archiver::~background_archiver() {
-  stopping_ = true;
-  signal_.fetch_add(1);
-  io::wake_all(signal_);
-  if (thread_.joinable()) thread_.join();
-}
-
 void background_archiver::wake() noexcept try {
-  signal_.fetch_add(1);
-  io::wake_all(signal_);
-  running none = running::no;
-  if (running_.load(std::memory_order_relaxed) != none || !running_.compare_exchange_strong(none, running::starting)) return;
-  try {
-    thread_ = std::thread([this] { run(); });
-    running_ = running::yes;
-  } catch (const std::exception& refused) {
-    running_ = running::no;
-    report_failure({errc::io, EAGAIN,
-                    "cannot archive the closed segments of '" + live_path_ + "': no thread can be started: " + refused.what()});
+  if (auto failed = thread_.wake()) {
+    failed->message = "cannot archive the closed segments of '" + live_path_ + "': " + failed->message;
+    report_failure(*failed);
   }
 } catch (const std::exception&) {  // no memory for the message: the next segment wakes it
 }
 
 void background_archiver::become_child() noexcept {
-  ::new (static_cast<void*>(&thread_)) std::thread;  // there is no such thread in this process, and nothing to join
-  running_ = running::no;
   in_work_ = 0;
   waiting_ = 0;
-  // The parent's thread may have been in the middle of using it; what it allocated is its own.
+  // The parent's thread may have been changing the map during the fork. Its memory is given up.
   ::new (static_cast<void*>(&attempts_)) std::map<std::uint64_t, attempts>;
 }
 
@@ -61,25 +46,11 @@ archive_progress background_archiver::progress() const noexcept {
   return {archived_.load(), waiting_.load(), failed_.load(), bytes_in_.load(), bytes_out_.load(), in_work_.load()};
 }
 
-void background_archiver::run() noexcept {
-  io::become_background_thread("annals-archive");
-  while (!stopping_) {
-    const std::uint32_t seen = signal_.load();
-    std::optional<std::chrono::nanoseconds> until;
-    try {
-      until = attempt_work();
-    } catch (const std::exception&) {  // not even memory for the message
-      until = first_delay;
-    }
-    if (!stopping_) io::wait_while(signal_, seen, until);
-  }
-}
-
-std::optional<std::chrono::nanoseconds> background_archiver::attempt_work() try {
-  return work();
+io::worker::rest background_archiver::step() try {
+  return {io::worker::resting, work()};
 } catch (const std::exception& failed) {
   report_failure({errc::sink_failed, 0, "cannot archive the closed segments of '" + live_path_ + "': " + failed.what()});
-  return first_delay;
+  return {io::worker::resting, first_delay};
 }
 
 // Archives what is due. Returns after which time to look again; nothing: when something is closed.
@@ -105,12 +76,12 @@ std::optional<std::chrono::nanoseconds> background_archiver::work() {
       }
       soonest = std::min(soonest.value_or(left), left);
     }
-    if (due == nullptr || stopping_) return soonest;
+    if (due == nullptr || thread_.is_stopping()) return soonest;
     archive(*due);
   }
 }
 
-// Every segment that waits has attempts, and no other has.
+// Keeps attempts for exactly the segments that wait.
 void background_archiver::look_at(const std::vector<segment::closed_segment>& waiting) {
   std::map<std::uint64_t, attempts> kept;
   const auto now = io::calls().uptime();
@@ -119,7 +90,7 @@ void background_archiver::look_at(const std::vector<segment::closed_segment>& wa
       kept.insert(*known);
       continue;
     }
-    // A clock that steps back makes no segment wait longer than from now on.
+    // If the clock was put back, the segment waits no longer than age_min from now on.
     auto left = std::chrono::nanoseconds(age_min);
     if (const auto status = io::status_at(one.path); status && *status) {
       left -= std::clamp<std::chrono::nanoseconds>(io::calls().now() - (*status)->changed, std::chrono::nanoseconds(0), left);
@@ -151,7 +122,7 @@ void background_archiver::archive(const segment::closed_segment& one) {
   }
   put_off(of_segment);
   if (failed->system_code == EWOULDBLOCK) return;                         // by another process
-  if (const auto left = io::status_at(one.path); left && !*left) return;  // was deleted, or archived, under its hands
+  if (const auto left = io::status_at(one.path); left && !*left) return;  // deleted or archived by another process
   ++failed_;
   report_failure(*failed);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // annals.archiver: gives the closed segments of a log to an archiver, one after the other, in the background. One thread of the
-// lowest priority, started with the first segment that is closed; it sleeps while there is nothing to do.
+// lowest priority, started when the first segment is closed.
 module;
 #include <atomic>
 #include <chrono>
@@ -11,11 +11,10 @@ module;
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 export module annals.archiver;
 import annals.event;
-import annals.io;
+import annals.io.worker;
 import annals.segment;
 import annals.sink;
 
@@ -30,10 +29,10 @@ struct archive_progress {
   std::uint64_t in_work = 0;    // the number of the segment; 0: none
 };
 
-// Archives every plain closed segment, the oldest first, once nothing has happened to it for a second: a writer that keeps no
-// lock and had it open when it was closed notices within 100 ms. An archiver that fails is tried again after a second, two,
-// four, up to ten minutes, and the other segments meanwhile. That another process archives the same segment is none
-// (EWOULDBLOCK).
+// Archives every plain closed segment, the oldest first, one second after its last change: a writer without a lock that still
+// has the segment open notices within 100 ms that it was closed. After a failure, tries the segment again after 1, 2, 4 ...
+// seconds, up to ten minutes, and archives other segments meanwhile. A segment that another process archives (EWOULDBLOCK) is
+// not a failure.
 class background_archiver {
  public:
   static constexpr std::chrono::seconds age_min{1};
@@ -43,17 +42,17 @@ class background_archiver {
   // `report` is called on the thread, no lock held: archive_failed, and what the archiver reports.
   background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report);
 
-  // Waits for the segment that is being archived, if any: an archiver cannot be interrupted, but by a death.
-  ~background_archiver();
+  // Blocks until the current segment is archived. Cannot be cancelled.
+  ~background_archiver() = default;
   background_archiver(const background_archiver&) = delete;
   background_archiver& operator=(const background_archiver&) = delete;
 
-  // A segment was closed: looks for what is to be done. Starts the thread when there is none. Any thread; takes no lock.
+  // Looks for segments to archive; to be called when one was closed. Starts the thread if necessary. Any thread; takes no lock.
   void wake() noexcept;
 
   archive_progress progress() const noexcept;  // any thread
 
-  // In a child of fork(2): the thread is the parent's. The next wake() starts one.
+  // To be called in a child of fork(2). The thread is the parent's; the next wake() starts another one.
   void become_child() noexcept;
 
  private:
@@ -61,10 +60,8 @@ class background_archiver {
     std::chrono::nanoseconds due{0};
     std::chrono::nanoseconds delay{0};  // after the next failure; 0 before the first
   };
-  enum class running : std::uint8_t { no, starting, yes };
 
-  void run() noexcept;
-  std::optional<std::chrono::nanoseconds> attempt_work();
+  io::worker::rest step();
   std::optional<std::chrono::nanoseconds> work();
   void look_at(const std::vector<segment::closed_segment>& waiting);
   void archive(const segment::closed_segment& one);
@@ -77,11 +74,6 @@ class background_archiver {
   const std::string live_path_;
   const notice_handler report_;
 
-  std::atomic<running> running_ = running::no;
-  std::atomic<std::uint32_t> signal_ = 0;  // changes when there is something to look at
-  std::atomic<bool> stopping_ = false;
-  std::thread thread_;
-
   std::map<std::uint64_t, attempts> attempts_;  // the thread's alone
 
   std::atomic<std::uint64_t> archived_ = 0;
@@ -90,6 +82,7 @@ class background_archiver {
   std::atomic<std::uint64_t> bytes_in_ = 0;
   std::atomic<std::uint64_t> bytes_out_ = 0;
   std::atomic<std::uint64_t> in_work_ = 0;
+  io::worker thread_;  // last: it uses the members above
 };
 
 }  // namespace annals

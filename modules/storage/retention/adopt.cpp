@@ -24,6 +24,7 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
+import annals.io.owned_file;
 import annals.json;
 import annals.rotation;
 import annals.segment;

@@ -11,11 +11,11 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 module annals.retention;
 import annals.io;
+import annals.io.owned_file;
 import annals.json;
 import annals.rotation;
 import annals.segment;
@@ -26,7 +26,6 @@ namespace annals::maintenance {
 namespace {
 
 constexpr unsigned file_mode = 0600;
-constexpr std::chrono::milliseconds pause{2};
 constexpr std::chrono::seconds turn_wait_max{10};
 
 }  // namespace
@@ -60,28 +59,13 @@ std::optional<error> append_durably(const std::string& path, const std::string& 
 }
 
 result<turn> turn::take(const std::string& path, bool wait) {
-  const std::string name = segment::deletion_log_path(path);
-  const auto deadline = io::calls().uptime() + turn_wait_max;
-  for (;;) {
-    auto opened = io::lock_file::open(name, file_mode);
-    if (!opened) return std::move(opened.error());
-    const int locked = opened->lock();
-    if (locked < 0 && locked != -EWOULDBLOCK) return io::system_error("lock", name, locked);
-    if (locked == 0) {
-      // Somebody may have moved the file away before it was locked: then another has the lock of the one at the path.
-      const auto held = opened->status();
-      const auto there = io::status_at(name);
-      if (!held) return held.error();
-      if (!there) return there.error();
-      if (*there && io::same_file(**there, *held) && !opened->is_doubtful()) return turn(std::move(*opened));
-    }
-    if (locked != 0 && (!wait || io::calls().uptime() > deadline)) {
-      return error{
-          errc::io, EWOULDBLOCK,
-          "cannot change what is kept of '" + path + "': another process is deleting, holding or adopting segments of it"};
-    }
-    if (locked != 0) std::this_thread::sleep_for(pause);
-  }
+  using std::chrono::nanoseconds;
+  auto taken =
+      io::owned_file::take(segment::deletion_log_path(path), file_mode, wait ? nanoseconds(turn_wait_max) : nanoseconds(0));
+  if (!taken) return std::move(taken.error());
+  if (*taken) return turn(std::move(**taken));
+  return error{errc::io, EWOULDBLOCK,
+               "cannot change what is kept of '" + path + "': another process is deleting, holding or adopting segments of it"};
 }
 
 bool is_busy(const error& cause) {

@@ -25,6 +25,7 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
+import annals.io.owned_file;
 import annals.json;
 import annals.segment;
 #include "internal.h"

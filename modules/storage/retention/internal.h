@@ -24,8 +24,8 @@ class turn {
   static result<turn> take(const std::string& path, bool wait);
 
  private:
-  explicit inline turn(io::lock_file file) noexcept : file_(std::move(file)) {}
-  io::lock_file file_;
+  explicit inline turn(io::owned_file file) noexcept : file_(std::move(file)) {}
+  io::owned_file file_;
 };
 
 bool is_busy(const error& cause);

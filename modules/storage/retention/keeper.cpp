@@ -4,7 +4,6 @@ module;
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -15,11 +14,12 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 module annals.retention;
 import annals.io;
+import annals.io.owned_file;
+import annals.io.worker;
 import annals.segment;
 import annals.text;
 #include "internal.h"
@@ -35,33 +35,20 @@ constexpr std::chrono::seconds prune_interval{60};
 constexpr std::chrono::seconds prune_interval_under_pressure{10};
 constexpr std::chrono::seconds reminder_interval{60};
 
-// The thread that deletes. What it has to say waits until it is asked.
-class worker {
+// Deletes on a thread of its own. Its notices wait until the keeper asks for them.
+class pruner {
  public:
-  worker(std::string path, const retention_policy& policy)
-      : policy_(policy), known_(std::move(path), &is_stopped_), process_(io::calls().process()) {
-    thread_ = io::start_thread([this] { run(); });
+  pruner(std::string path, const retention_policy& policy)
+      : policy_(policy), known_(std::move(path), &is_stopped_), thread_({.name = "annals-prune"}, [this] { return step(); }) {}
+  ~pruner() {
+    is_stopped_ = true;
+    thread_.stop();
   }
-  ~worker() {
-    {
-      const std::lock_guard lock(mutex_);
-      is_stopped_ = true;
-    }
-    changed_.notify_all();
-    thread_.join();
-  }
-  worker(const worker&) = delete;
-  worker& operator=(const worker&) = delete;
+  pruner(const pruner&) = delete;
+  pruner& operator=(const pruner&) = delete;
 
-  bool is_of(std::int32_t process) const noexcept { return process_ == process; }
-
-  void ask() {
-    {
-      const std::lock_guard lock(mutex_);
-      is_wanted_ = true;
-    }
-    changed_.notify_all();
-  }
+  bool is_inherited() const noexcept { return thread_.is_inherited(); }
+  std::optional<error> ask() { return thread_.wake(); }
 
   bool has_news() const noexcept { return has_news_.load(std::memory_order_relaxed); }
   std::vector<notice> news() {
@@ -70,25 +57,19 @@ class worker {
     return std::exchange(news_, {});
   }
 
-  worker* next_left_behind = nullptr;
+  pruner* next_left_behind = nullptr;
 
  private:
-  void run() {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return is_wanted_ || is_stopped_; });
-      if (is_stopped_) return;
-      is_wanted_ = false;
-      lock.unlock();
-      auto told = prune_once();
-      lock.lock();
-      if (!told) continue;
+  io::worker::rest step() {
+    if (auto told = prune_once()) {
+      const std::lock_guard lock(mutex_);
       news_.push_back(std::move(*told));
       has_news_ = true;
     }
+    return {io::worker::resting, std::nullopt};
   }
 
-  std::optional<notice> prune_once() noexcept try {
+  std::optional<notice> prune_once() {
     auto outcome = maintenance::prune(known_, policy_, false);
     if (outcome) {
       last_failure_.clear();
@@ -99,8 +80,6 @@ class worker {
     if (maintenance::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
     last_failure_ = failed.message;
     return failure_notice(notice_code::deletion_failed, failed);
-  } catch (const std::exception&) {  // no memory: the next time
-    return std::nullopt;
   }
 
   notice told(const std::vector<planned_deletion>& deleted) const {
@@ -119,21 +98,18 @@ class worker {
   std::atomic<bool> is_stopped_ = false;
   maintenance::inventory known_;
   std::string last_failure_;
-  std::int32_t process_;
   std::mutex mutex_;
-  std::condition_variable changed_;
-  bool is_wanted_ = false;
   std::vector<notice> news_;
   std::atomic<bool> has_news_ = false;
-  std::thread thread_;
+  io::worker thread_;  // last: it uses the members above
 };
 
-// In a child of fork(2) there is no such thread, and its mutex may be locked for ever: nothing can be done with the object but
-// to leave it where it is.
-std::atomic<worker*> left_behind = nullptr;
+// In a child of fork(2), the parent's thread may have been changing the object or holding its mutex. The object stays reachable
+// here and is never destroyed.
+std::atomic<pruner*> left_behind = nullptr;
 
-void leave_behind(std::unique_ptr<worker> one) noexcept {
-  worker* const left = one.release();
+void leave_behind(std::unique_ptr<pruner> one) noexcept {
+  pruner* const left = one.release();
   left->next_left_behind = left_behind.load();
   while (!left_behind.compare_exchange_weak(left->next_left_behind, left)) continue;
 }
@@ -168,7 +144,7 @@ struct keeper::state {
   nanoseconds next_prune{0};
   nanoseconds next_reminder{0};
   std::string last_failure;
-  std::unique_ptr<worker> deleting;
+  std::unique_ptr<pruner> deleting;
 
   const std::optional<space_amount>& threshold() const noexcept {
     switch (stage) {
@@ -193,12 +169,14 @@ struct keeper::state {
   void ask(nanoseconds now) try {
     if (policy.is_empty()) return;
     next_prune = now + (stage >= pressure_stage::prune ? std::chrono::seconds(prune_interval_under_pressure) : prune_interval);
-    if (deleting && !deleting->is_of(io::calls().process())) leave_behind(std::move(deleting));
-    if (!deleting) deleting = std::make_unique<worker>(path, policy);
-    deleting->ask();
-  } catch (const std::exception& failed) {  // no thread to be had
-    on_notice({notice_code::deletion_failed, severity::error, 0,
-               "cannot start the thread that deletes segments of '" + path + "': " + failed.what()});
+    if (deleting && deleting->is_inherited()) leave_behind(std::move(deleting));
+    if (!deleting) deleting = std::make_unique<pruner>(path, policy);
+    if (auto failed = deleting->ask()) {
+      failed->message = "cannot delete segments of '" + path + "': " + failed->message;
+      on_notice(failure_notice(notice_code::deletion_failed, *failed));
+    }
+  } catch (const std::exception& failed) {
+    on_notice({notice_code::deletion_failed, severity::error, 0, "cannot delete segments of '" + path + "': " + failed.what()});
   }
 
   void look(nanoseconds now) {
@@ -224,7 +202,7 @@ struct keeper::state {
   }
 
   void tell_news() {
-    if (!deleting || !deleting->has_news() || !deleting->is_of(io::calls().process())) return;
+    if (!deleting || !deleting->has_news() || deleting->is_inherited()) return;
     for (const notice& one : deleting->news()) on_notice(one);
   }
 };
@@ -239,7 +217,7 @@ keeper::keeper(std::string path, const retention_policy& policy, const pressure_
 }
 
 keeper::~keeper() {
-  if (state_->deleting && !state_->deleting->is_of(io::calls().process())) leave_behind(std::move(state_->deleting));
+  if (state_->deleting && state_->deleting->is_inherited()) leave_behind(std::move(state_->deleting));
 }
 
 std::optional<error> keeper::on_write(std::size_t bytes) {

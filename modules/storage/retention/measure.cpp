@@ -17,6 +17,7 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
+import annals.io.owned_file;
 import annals.json;
 import annals.content.seekable;
 import annals.segment;

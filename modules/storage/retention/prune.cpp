@@ -26,6 +26,7 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
+import annals.io.owned_file;
 import annals.json;
 import annals.segment;
 #include "internal.h"
@@ -44,14 +45,7 @@ constexpr std::string_view action = "segment_deleted";
 // A segment about to be deleted. While it lives, no archiver begins to compress it.
 struct victim {
   planned_deletion plan;
-  io::file locked;  // its plain file, if it has one
-};
-
-struct unlocker {
-  std::vector<victim>& victims;
-  ~unlocker() {
-    for (const victim& one : victims) one.locked.unlock();
-  }
+  io::owned_file locked;  // its plain file, if it has one
 };
 
 std::optional<timestamp> seconds_of(const std::optional<time_point>& time) {
@@ -263,18 +257,11 @@ class run {
       return false;
     };
     if (segment.state == segment_state::closed) {
-      auto opened = io::file::open(segment.path, io::open_for::reading);
-      if (!opened && opened.error().system_code == ENOENT) return skip("it was compressed or removed meanwhile");
-      if (!opened) return std::move(opened.error());
-      const auto locked = opened->lock();
-      if (!locked) return locked.error();
-      if (!*locked) return skip("it is being compressed");
-      one.locked = std::move(*opened);
-      const auto held = one.locked.status();
-      const auto there = io::status_at(segment.path);
-      if (!held) return held.error();
-      if (!there) return there.error();
-      if (!*there || !io::same_file(**there, *held)) return skip("it was compressed or removed meanwhile");
+      auto taken = io::owned_file::take_existing(segment.path);
+      if (!taken && taken.error().system_code == ENOENT) return skip("it was compressed or removed meanwhile");
+      if (!taken) return std::move(taken.error());
+      if (!*taken) return skip("it is being compressed");
+      one.locked = std::move(**taken);
     }
     if (auto failed = known_.measure(segment)) {
       if (failed->system_code == ENOENT) return skip("it was compressed or removed meanwhile");
@@ -285,7 +272,6 @@ class run {
 
   std::optional<error> remove_batch(std::span<planned_deletion> plans) {
     std::vector<victim> victims;
-    const unlocker unlocked{victims};
     segment::planned_deletions planned;
     for (planned_deletion& plan : plans) {
       victims.push_back({std::move(plan), {}});
@@ -294,7 +280,6 @@ class run {
       if (*is_ready) {
         planned.numbers.push_back(victims.back().plan.segment.number);
       } else {
-        victims.back().locked.unlock();
         victims.pop_back();
       }
     }

@@ -1,15 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.rotation: the lock of a log, which orders whoever writes, rotates, deletes and adopts segments of it, in any number of
-// processes; and the writer that rotates.
-//
-// The lock is the file `<live path>.lock`, one page, never removed, of the log's owner alone unless the log's mode lets others
-// write. Who changes the log's files holds it exclusively (flock(2)); who only appends does not, and makes no system call for
-// it: each writing process has a slot in the page, says there that it is inside an append, and looks whether the page's epoch
-// is still the one it knows. Who has the lock exclusively makes the epoch odd and waits until no slot is inside an append. This
-// is Dekker's algorithm, per slot, on sequentially consistent atomics. That a process died, whatever it was doing, the kernel
-// tells: its locks are gone, that of the file and that of its slot's byte (F_OFD_SETLK). docs/decisions.md has the reasons and
-// the figures, tests/rotation/lock_model_test.cpp tries all interleavings.
+// annals.rotation: the writer that rotates a log, its triggers, and rotations on request.
 module;
 #include <atomic>
 #include <chrono>
@@ -22,6 +13,7 @@ module;
 #include <string_view>
 #include <vector>
 export module annals.rotation;
+export import annals.rotation.lock;
 import annals.sinks.appender;
 import annals.event;
 import annals.io;
@@ -30,134 +22,6 @@ import annals.sink;
 import annals.rotation.zone;
 
 export namespace annals::rotation {
-
-// The page, in the byte order of the machine: a lock is shared on one machine only. Facts about the live segment are there to
-// save system calls, and are found anew from the files where they are not known.
-struct lock_page {
-  static constexpr std::uint64_t magic_value = 0x314b434c4c4e4e41;  // "ANNLLCK1", read as a little-endian number
-  static constexpr std::size_t slots_count = 63;
-
-  struct alignas(64) slot {
-    std::atomic<std::uint32_t> busy;    // 1: its process is inside an append
-    std::atomic<std::int32_t> process;  // for messages
-  };
-
-  std::atomic<std::uint64_t> magic;        // 0 in a page that was not set up
-  std::atomic<std::uint64_t> epoch;        // odd: somebody changes the log's files, or died while doing so
-  std::atomic<std::uint64_t> next_number;  // one more than the last that was durably closed under this lock; 0: not known
-  std::atomic<std::uint64_t> device;       // which file the next two are about
-  std::atomic<std::uint64_t> inode;
-  std::atomic<std::uint64_t> bytes;  // that the live segment has, or will have once the appends under way are done
-  std::atomic<std::int64_t> begun;   // when its first event came, in microseconds since 1970; 0: there is none
-  alignas(64) slot slots[slots_count];
-};
-static_assert(sizeof(lock_page) == 4096);
-static_assert(std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<std::uint32_t>::is_always_lock_free);
-
-std::string lock_path(const std::string& live_path);
-
-// The lock of one log, for one thread at a time. A child of fork(2) may go on with its copy: it takes a slot of its own.
-class log_lock {
- public:
-  static constexpr std::chrono::seconds wait_max{10};
-  static constexpr std::chrono::milliseconds look_interval{100};
-
-  // `mode` is that of the log: who may write the log may lock it. Opens nothing.
-  explicit log_lock(const std::string& live_path, unsigned mode = 0600);
-  ~log_lock();
-  log_lock(const log_lock&) = delete;
-  log_lock& operator=(const log_lock&) = delete;
-
-  // The log is ours: nobody appends through a lock, rotates, deletes or adopts, until this is destroyed. Not to be held for
-  // longer than the change of names takes; nothing may be appended by a writer on the same log_lock but what the writer offers
-  // for it. The log_lock outlives it.
-  class exclusive {
-   public:
-    exclusive(exclusive&& other) noexcept;
-    ~exclusive();
-    exclusive(const exclusive&) = delete;
-    exclusive& operator=(const exclusive&) = delete;
-    exclusive& operator=(exclusive&&) = delete;
-
-    // The number of the live segment: one more than that of any closed one, there or deleted.
-    result<std::uint64_t> live_number() const;
-
-   private:
-    friend class log_lock;
-    explicit exclusive(log_lock& lock) noexcept : lock_(&lock) {}
-    log_lock* lock_;  // null: moved from
-  };
-
-  // Takes the lock exclusively: opens the lock's file, which is created where it is missing, and waits for others, up to
-  // wait_max. Every writer looks afterwards whether its file is still the live segment.
-  result<exclusive> lock();
-
-  // --- for writers ---
-
-  // Begins an append. False, and nothing has begun, when something happened since catch_up(): then that is to be called.
-  inline bool enter() noexcept {
-    if (page_ == nullptr || file_.is_inherited()) [[unlikely]]
-      return false;
-    if (slot_ == nullptr) [[unlikely]]
-      return enter_without_slot();
-    slot_->busy.store(1, std::memory_order_seq_cst);
-    if (page_->epoch.load(std::memory_order_seq_cst) == epoch_) [[likely]]
-      return true;
-    slot_->busy.store(0, std::memory_order_release);
-    return false;
-  }
-  inline void leave() noexcept {
-    if (slot_ != nullptr) [[likely]] {
-      slot_->busy.store(0, std::memory_order_release);
-    } else {
-      leave_without_slot();
-    }
-  }
-
-  // Opens the lock where that is to be done, waits until nobody changes the log's files, and takes note of the epoch. What the
-  // caller knows about the files is to be looked at again.
-  std::optional<error> catch_up();
-
-  // A segment has been closed under this number, and its name is durable: the page may get to the disk before the directory
-  // does, and must not know of a segment that a loss of power took back, or its number would never be given again.
-  void closed(std::uint64_t number) noexcept;
-
-  // Makes the directories durable that were missing when the lock was opened.
-  std::optional<error> sync_directories() { return io::sync_directories(grown_); }
-
-  // Is the lock's file still the one at its path, and whole? If not, it is let go, and enter() will say so.
-  void look();
-
-  // Between enter() and leave(), or under the exclusive lock: the facts about the live segment.
-  inline lock_page& page() noexcept { return *page_; }
-  inline bool is_open() const noexcept { return page_ != nullptr; }
-  bool has_slot() const noexcept { return slot_ != nullptr; }
-
- private:
-  std::optional<error> open();
-  std::optional<error> open_once(bool& again);
-  std::optional<error> set_up_page();
-  std::optional<error> wait_for_file();
-  std::optional<error> wait_for_slots();
-  std::optional<error> may_create() const;
-  bool is_in_place() const;
-  void claim_slot();
-  void let_go() noexcept;
-  void unlock() noexcept;
-  bool enter_without_slot() noexcept;
-  void leave_without_slot() noexcept;
-
-  lock_page* page_ = nullptr;
-  lock_page::slot* slot_ = nullptr;  // null: all were taken; each append then holds the lock exclusively
-  std::uint64_t epoch_ = 0;
-  io::lock_file file_;
-  io::mapping mapping_;
-  io::file_status identity_;
-  std::string live_path_;
-  std::string path_;
-  unsigned mode_;
-  std::vector<std::string> grown_;  // directories in which others were made, and that are to be synced
-};
 
 // --- when to rotate -------------------------------------------------------------------------------------------------------
 

@@ -1,32 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 module annals.io.owned_file;
+import annals.io.files;
 
 namespace annals::io {
 
-bool patience::wait() {
-  constexpr std::chrono::microseconds pause_max{1000};
-  if (looks_++ < looks_at_once) return true;
-  const auto now = std::chrono::steady_clock::now();
-  if (!deadline_) deadline_ = now + limit_;
-  if (now >= *deadline_) return false;
-  std::this_thread::sleep_for(pause_);
-  pause_ = std::min(pause_ * 2, pause_max);
-  return true;
+namespace {
+
+// The descriptors that a child of fork(2) closes at once. The handlers of a fork take no lock: other handlers of the process
+// wait for locks whose holders may be opening one of these files.
+struct private_descriptors {
+  static constexpr std::size_t count_max = 4096;
+
+  std::array<std::atomic<int>, count_max> kept{};  // descriptor + 1; 0: free
+  std::atomic<std::size_t> used = 0;               // entries from here on are free
+  std::atomic<unsigned> forks_begun = 0;
+  std::atomic<unsigned> forks_ended = 0;
+
+  int add(int fd) noexcept {
+    for (std::size_t i = 0; i < count_max; ++i) {
+      int free = 0;
+      if (!kept[i].compare_exchange_strong(free, fd + 1)) continue;
+      std::size_t before = used.load();
+      while (before < i + 1 && !used.compare_exchange_weak(before, i + 1)) continue;
+      return 0;
+    }
+    return -EMFILE;
+  }
+  void remove(int fd) noexcept {
+    for (std::size_t i = 0; i < used.load(); ++i) {
+      int found = fd + 1;
+      if (kept[i].compare_exchange_strong(found, 0)) return;
+    }
+  }
+};
+
+private_descriptors registry;
+
+void before_fork() noexcept {
+  registry.forks_begun.fetch_add(1);
 }
+
+void after_fork_in_parent() noexcept {
+  registry.forks_ended.fetch_add(1);
+}
+
+void after_fork_in_child() noexcept {
+  for (std::size_t i = 0; i < registry.used.load(); ++i) {
+    const int fd = registry.kept[i].exchange(0) - 1;
+    if (fd >= 0) ::close(fd);
+  }
+  registry.forks_ended.store(registry.forks_begun.load());
+}
+
+// Registered when the library is loaded. A fork that began before a registration does not run the handlers, so a registration
+// with the first lock could miss a child, which would keep the lock.
+const int not_watching_forks = at_fork(before_fork, after_fork_in_parent, after_fork_in_child);
+
+}  // namespace
+
+owned_file::owned_file(owned_file&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)),
+      fork_count_(other.fork_count_),
+      doubtful_(other.doubtful_),
+      locked_(other.locked_),
+      path_(std::move(other.path_)),
+      identity_(other.identity_) {}
 
 owned_file& owned_file::operator=(owned_file&& other) noexcept {
   if (this != &other) {
-    if (is_open() && !is_inherited()) unlock();
-    file_ = std::move(other.file_);
+    close();
+    fd_ = std::exchange(other.fd_, -1);
+    fork_count_ = other.fork_count_;
+    doubtful_ = other.doubtful_;
+    locked_ = other.locked_;
     path_ = std::move(other.path_);
     identity_ = other.identity_;
   }
@@ -34,27 +96,46 @@ owned_file& owned_file::operator=(owned_file&& other) noexcept {
 }
 
 owned_file::~owned_file() {
-  if (is_open() && !is_inherited()) unlock();
+  close();
 }
 
-result<owned_file> owned_file::open(const std::string& path, unsigned mode, std::vector<std::string>* grown) {
-  auto opened = lock_file::open(path, mode, grown);
+void owned_file::close() noexcept {
+  const int fd = std::exchange(fd_, -1);
+  if (fd < 0 || is_inherited()) return;  // closed in a child already, where the number may be used again
+  if (locked_) calls().lock(fd, false);
+  registry.remove(fd);
+  calls().close(fd);
+}
+
+// --- opening and taking
+// -------------------------------------------------------------------------------------------------------
+
+result<owned_file> owned_file::open_for_purpose(const std::string& path, open_for purpose, unsigned mode,
+                                                std::vector<std::string>* grown) {
+  if (not_watching_forks < 0) return system_error("watch for forks, to lock", path, not_watching_forks);
+  const unsigned ended = registry.forks_ended.load();
+  auto opened = file::open(path, purpose, mode, grown);
   if (!opened) return std::move(opened.error());
-  owned_file made;
-  made.file_ = std::move(*opened);
-  made.path_ = path;
-  const auto status = made.file_.status();
+  const auto status = opened->status();
   if (!status) return status.error();
+  owned_file made;
+  made.path_ = path;
   made.identity_ = *status;
+  made.fork_count_ = io::fork_count();
+  if (const int failed = registry.add(opened->descriptor()); failed < 0) {
+    return system_error("keep from children, to lock,", path, failed);
+  }
+  made.fd_ = opened->release();
+  made.doubtful_ = registry.forks_begun.load() != ended;
   return made;
 }
 
-result<std::optional<owned_file>> owned_file::take(const std::string& path, unsigned mode, std::chrono::nanoseconds wait,
-                                                   std::vector<std::string>* grown) {
+result<std::optional<owned_file>> owned_file::take_for_purpose(const std::string& path, open_for purpose, unsigned mode,
+                                                               std::chrono::nanoseconds wait, std::vector<std::string>* grown) {
   for (patience others(wait); others.wait();) {
-    auto opened = open(path, mode, grown);
+    auto opened = open_for_purpose(path, purpose, mode, grown);
     if (!opened) return std::move(opened.error());
-    const auto locked = opened->lock();
+    const auto locked = opened->try_lock();
     if (!locked) return locked.error();
     if (!*locked) {
       if (wait.count() == 0) break;
@@ -68,14 +149,110 @@ result<std::optional<owned_file>> owned_file::take(const std::string& path, unsi
   return std::optional<owned_file>();
 }
 
-result<bool> owned_file::lock(std::chrono::nanoseconds wait) {
+result<owned_file> owned_file::open(const std::string& path, unsigned mode, std::vector<std::string>* grown) {
+  return open_for_purpose(path, open_for::locking, mode, grown);
+}
+
+result<std::optional<owned_file>> owned_file::take(const std::string& path, unsigned mode, std::chrono::nanoseconds wait,
+                                                   std::vector<std::string>* grown) {
+  return take_for_purpose(path, open_for::locking, mode, wait, grown);
+}
+
+result<std::optional<owned_file>> owned_file::take_existing(const std::string& path) {
+  return take_for_purpose(path, open_for::reading, 0, {}, nullptr);
+}
+
+// --- locks
+// --------------------------------------------------------------------------------------------------------------------
+
+bool patience::wait() {
+  constexpr std::chrono::microseconds pause_max{1000};
+  if (looks_++ < looks_at_once) return true;
+  const auto now = std::chrono::steady_clock::now();
+  if (!deadline_) deadline_ = now + limit_;
+  if (now >= *deadline_) return false;
+  std::this_thread::sleep_for(pause_);
+  pause_ = std::min(pause_ * 2, pause_max);
+  return true;
+}
+
+result<bool> owned_file::try_lock(std::chrono::nanoseconds wait) {
   for (patience others(wait);;) {
-    const int failed = file_.lock();
+    const int failed = lock();
     if (failed == 0) return true;
     if (failed != -EWOULDBLOCK) return system_error("lock", path_, failed);
     if (wait.count() == 0 || !others.wait()) return false;
   }
 }
+
+int owned_file::lock() noexcept {
+  int failed = -EINTR;
+  while (failed == -EINTR) failed = calls().lock(fd_, true);
+  locked_ = locked_ || failed == 0;
+  return failed;
+}
+
+void owned_file::unlock() noexcept {
+  (void)calls().lock(fd_, false);
+  locked_ = false;
+}
+
+int owned_file::lock_byte(std::uint64_t offset) noexcept {
+  return calls().lock_byte(fd_, offset);
+}
+
+result<bool> owned_file::is_byte_locked(std::uint64_t offset) const {
+  const int locked = calls().is_byte_locked(fd_, offset);
+  if (locked < 0) return system_error("ask for the locks of", path_, locked);
+  return locked != 0;
+}
+
+result<file_status> owned_file::status() const {
+  return detail::status(fd_, path_);
+}
+
+std::optional<error> owned_file::allocate(std::uint64_t bytes) {
+  int failed = -EINTR;
+  while (failed == -EINTR) failed = calls().allocate(fd_, bytes);
+  if (failed < 0) return system_error("allocate " + std::to_string(bytes) + " bytes for", path_, failed);
+  return std::nullopt;
+}
+
+std::optional<error> owned_file::sync_data() {
+  int failed = -EINTR;
+  while (failed == -EINTR) failed = calls().sync_data(fd_);
+  if (failed == 0) return std::nullopt;
+  error cause = system_error("sync", path_, failed);
+  cause.code = errc::sync_failed;
+  return cause;
+}
+
+std::optional<error> owned_file::write_at(std::string_view bytes, std::uint64_t offset) {
+  while (!bytes.empty()) {
+    const std::int64_t wrote = calls().write_at(fd_, bytes.data(), bytes.size(), offset);
+    if (wrote == -EINTR) continue;
+    if (wrote <= 0) return system_error("write to", path_, wrote == 0 ? -EIO : static_cast<int>(wrote));
+    bytes.remove_prefix(static_cast<std::size_t>(wrote));
+    offset += static_cast<std::uint64_t>(wrote);
+  }
+  return std::nullopt;
+}
+
+result<std::size_t> owned_file::read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
+  return detail::read_at(fd_, path_, bytes, count, offset);
+}
+
+std::optional<error> owned_file::give_to(std::uint32_t owner, std::uint32_t group) {
+  const auto now = status();
+  if (!now) return now.error();
+  if (now->owner == owner && now->group == group) return std::nullopt;
+  const int failed = calls().set_owner(fd_, owner, group);
+  if (failed < 0) return system_error("give to the log's owner", path_, failed);
+  return std::nullopt;
+}
+
+// --- the path
+// -----------------------------------------------------------------------------------------------------------------
 
 result<std::optional<file_status>> owned_file::status_in_place() const {
   auto there = status_at(path_);

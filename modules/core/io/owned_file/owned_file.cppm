@@ -14,7 +14,8 @@ module;
 #include <vector>
 export module annals.io.owned_file;
 import annals.event;
-import annals.io;
+import annals.io.calls;
+import annals.io.process;
 
 export namespace annals::io {
 
@@ -24,7 +25,7 @@ export namespace annals::io {
 class owned_file {
  public:
   owned_file() noexcept = default;
-  owned_file(owned_file&& other) noexcept = default;
+  owned_file(owned_file&& other) noexcept;
   owned_file& operator=(owned_file&& other) noexcept;
   ~owned_file();
 
@@ -38,23 +39,27 @@ class owned_file {
   static result<std::optional<owned_file>> take(const std::string& path, unsigned mode, std::chrono::nanoseconds wait,
                                                 std::vector<std::string>* grown = nullptr);
 
-  inline bool is_open() const noexcept { return file_.is_open(); }
+  // As take(), without a wait, for an existing file that is only read. Creates nothing.
+  static result<std::optional<owned_file>> take_existing(const std::string& path);
+
+  inline bool is_open() const noexcept { return fd_ >= 0; }
   // This is the copy of a child of fork(2). It can only be destroyed, or replaced by another object.
-  inline bool is_inherited() const noexcept { return file_.is_inherited(); }
+  inline bool is_inherited() const noexcept { return fork_count_ != io::fork_count(); }
   // The process forked while the file was opened, so a child may share the locks until it ends. Open the file again.
-  inline bool is_doubtful() const noexcept { return file_.is_doubtful(); }
+  bool is_doubtful() const noexcept { return doubtful_; }
 
   // Locks the whole file. Waits up to `wait` for another owner. False when another process still has the lock then.
-  result<bool> lock(std::chrono::nanoseconds wait = {});
+  result<bool> try_lock(std::chrono::nanoseconds wait = {});
+  int lock() noexcept;  // without a wait: 0, -EWOULDBLOCK or -errno
   // Other processes can own the file afterwards, even if a new child has not closed its copy of the descriptor yet.
-  void unlock() noexcept { file_.unlock(); }
+  void unlock() noexcept;
   // Locks one byte, which may lie beyond the end. 0, or -errno; never waits.
-  int lock_byte(std::uint64_t offset) noexcept { return file_.lock_byte(offset); }
+  int lock_byte(std::uint64_t offset) noexcept;
   // Whether another process has the lock of this byte.
-  result<bool> is_byte_locked(std::uint64_t offset) const { return file_.is_byte_locked(offset); }
+  result<bool> is_byte_locked(std::uint64_t offset) const;
 
   const std::string& path() const noexcept { return path_; }
-  result<file_status> status() const { return file_.status(); }
+  result<file_status> status() const;
   // The status of the file if the path still names it; nothing if the path names another file, or none.
   result<std::optional<file_status>> status_in_place() const;
 
@@ -62,22 +67,30 @@ class owned_file {
   result<std::string> set_aside() const;
 
   // Allocates the file's blocks up to this size, so that a full disk cannot fail a later access.
-  std::optional<error> allocate(std::uint64_t bytes) { return file_.allocate(bytes); }
-  std::optional<error> sync_data() { return file_.sync_data(); }
+  std::optional<error> allocate(std::uint64_t bytes);
+  std::optional<error> sync_data();
   // Writes all bytes at `offset`.
-  std::optional<error> write_at(std::string_view bytes, std::uint64_t offset) { return file_.write_at(bytes, offset); }
+  std::optional<error> write_at(std::string_view bytes, std::uint64_t offset);
   // Reads up to `count` bytes at `offset`; fewer only at the end of the file.
-  result<std::size_t> read_at(char* bytes, std::size_t count, std::uint64_t offset) const {
-    return file_.read_at(bytes, count, offset);
-  }
+  result<std::size_t> read_at(char* bytes, std::size_t count, std::uint64_t offset) const;
   // Changes owner and group where they differ.
-  std::optional<error> give_to(std::uint32_t owner, std::uint32_t group) { return file_.give_to(owner, group); }
+  std::optional<error> give_to(std::uint32_t owner, std::uint32_t group);
 
  private:
-  lock_file file_;
+  static result<owned_file> open_for_purpose(const std::string& path, open_for purpose, unsigned mode,
+                                             std::vector<std::string>* grown);
+  static result<std::optional<owned_file>> take_for_purpose(const std::string& path, open_for purpose, unsigned mode,
+                                                            std::chrono::nanoseconds wait, std::vector<std::string>* grown);
+  void close() noexcept;
+  int fd_ = -1;
+  unsigned fork_count_ = 0;
+  bool doubtful_ = false;
+  bool locked_ = false;
   std::string path_;
   file_status identity_;
 };
+
+using lock_file = owned_file;
 
 // Repeats a check until a deadline: often at first, then after pauses that grow to a millisecond.
 class patience {

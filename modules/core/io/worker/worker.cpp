@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <pthread.h>
+#include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -14,8 +19,24 @@ module;
 #include <thread>
 #include <utility>
 module annals.io.worker;
+import annals.io.process;
+import annals.io.threads;
 
 namespace annals::io {
+
+namespace {
+
+// Gives the calling thread only the processor time and the I/O that nothing else needs, as far as the system allows.
+void lower_priority() noexcept {
+  ::setpriority(PRIO_PROCESS, thread_id(), 19);
+  const sched_param lowest = {};
+  ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &lowest);
+  constexpr int of_a_thread = 1;      // IOPRIO_WHO_PROCESS; glibc has neither a wrapper nor a header for these
+  constexpr int when_idle = 3 << 13;  // IOPRIO_CLASS_IDLE
+  (void)::syscall(SYS_ioprio_set, of_a_thread, 0, when_idle);
+}
+
+}  // namespace
 
 worker::worker(const options& with, std::function<rest()> step, std::function<bool()> has_work)
     : options_(with), step_(std::move(step)), has_work_(std::move(has_work)) {}
@@ -74,7 +95,7 @@ bool worker::is_inherited() const noexcept {
 
 void worker::run() noexcept {
   ::prctl(PR_SET_NAME, options_.name);
-  if (options_.in_background) become_background_thread(options_.name);
+  if (options_.in_background) lower_priority();
   while (!is_stopping()) {
     wanted_.store(false, std::memory_order_seq_cst);
     rest next = {.how = pausing, .limit = std::chrono::seconds(1)};

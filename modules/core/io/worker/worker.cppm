@@ -13,7 +13,6 @@ module;
 #include <thread>
 export module annals.io.worker;
 import annals.event;
-import annals.io;
 
 export namespace annals::io {
 

@@ -21,6 +21,7 @@ module;
 #include "format.h"
 module annals.content.seekable;
 import annals.checksum;
+import annals.invariant;
 
 namespace annals::seekable {
 
@@ -86,6 +87,7 @@ struct writer::state {
   std::optional<error> compress(std::string_view lines);
   std::size_t end_of_frame();
   std::optional<error> put_skippable(std::uint32_t magic, const std::string& content);
+  void check_entries() const;
   std::string seek_table_entries() const;
   static void store(std::string& to, const entry& of_one) {
     format::store(to, of_one.compressed_bytes);
@@ -146,6 +148,19 @@ std::optional<error> writer::state::put_skippable(std::uint32_t magic, const std
   return put(frame += content);
 }
 
+// The seek table and the facts describe each frame, and the frames are all that was written so far.
+void writer::state::check_entries() const {
+  std::uint64_t compressed = 0;
+  std::uint64_t decompressed = 0;
+  for (const entry& of_one : entries) {
+    compressed += of_one.compressed_bytes;
+    decompressed += of_one.bytes;
+  }
+  invariant(of_frames.size() == entries.size(), "each frame has facts and an entry in the seek table");
+  invariant(compressed == bytes_out, "the frames of the seek table are the bytes written");
+  invariant(decompressed == bytes_in, "the frames of the seek table contain the bytes taken");
+}
+
 std::string writer::state::seek_table_entries() const {
   std::string table;
   table.reserve((entries.size() + 1) * sizeof(entry) + format::footer_bytes);
@@ -162,9 +177,11 @@ std::span<char> writer::space() {
 
 std::optional<error> writer::took(std::size_t bytes) {
   state& s = *state_;
+  invariant(bytes <= s.in.size - s.filled, "the bytes taken fit into the space offered");
   s.filled += bytes;
   s.bytes_in += bytes;
   while (const std::size_t end = s.end_of_frame()) {
+    invariant(end <= s.filled, "a frame ends within the bytes taken");
     if (auto failed = s.compress({s.in.bytes.get(), end})) return failed;
     s.filled -= end;
     s.searched = 0;
@@ -194,6 +211,7 @@ std::optional<error> writer::finish() {
   }
   constexpr std::uint32_t checksum_of_nothing = 0x51D8E999;  // low half of XXH64 of no bytes
   constexpr char with_checksums = static_cast<char>(0x80);
+  if constexpr (checks_invariants) s.check_entries();
   std::string table = s.seek_table_entries();
   const std::string known = encode_facts(s.of_frames, fnv_1a(table));
   if (auto failed = s.put_skippable(format::facts_magic, known)) return failed;

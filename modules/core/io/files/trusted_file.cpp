@@ -9,7 +9,7 @@ module;
 #include <string>
 #include <string_view>
 #include <utility>
-module annals.io;
+module annals.io.files;
 
 namespace annals::io {
 
@@ -51,14 +51,14 @@ std::optional<error> judge(const std::string& path, const file_status& found, st
 }
 
 // A descriptor that closes itself.
-class descriptor {
+class held_descriptor {
  public:
-  explicit descriptor(int fd) noexcept : fd_(fd) {}
-  ~descriptor() {
+  explicit held_descriptor(int fd) noexcept : fd_(fd) {}
+  ~held_descriptor() {
     if (fd_ >= 0) calls().close(fd_);
   }
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
+  held_descriptor(const held_descriptor&) = delete;
+  held_descriptor& operator=(const held_descriptor&) = delete;
   int get() const noexcept { return fd_; }
   int release() noexcept { return std::exchange(fd_, -1); }
   void replace(int fd) noexcept {
@@ -99,7 +99,7 @@ result<file> file::open_trusted(const std::string& path) {
   int root = -EINTR;
   while (root == -EINTR) root = calls().open("/", open_for::examining, 0);
   if (root < 0) return system_error("open", "/", root);
-  descriptor at(root);
+  held_descriptor at(root);
   if (auto bad = trusted_status(at.get(), "/", file_kind::directory, us); !bad) return std::move(bad.error());
   for (std::size_t begin = path.find_first_not_of('/');;) {
     if (begin == std::string::npos) return trusted_status(at.get(), path, file_kind::regular, us).error();
@@ -108,7 +108,7 @@ result<file> file::open_trusted(const std::string& path) {
     const std::string upto = path.substr(0, end);
     begin = path.find_first_not_of('/', end);
     const bool last = end == std::string::npos;
-    descriptor seen(open_in_retrying(at.get(), name, open_for::examining));
+    held_descriptor seen(open_in_retrying(at.get(), name, open_for::examining));
     if (seen.get() < 0) return system_error("open", upto, seen.get());
     const file_kind expected = last ? file_kind::regular : file_kind::directory;
     if (auto bad = trusted_status(seen.get(), upto, expected, us); !bad) return std::move(bad.error());
@@ -117,7 +117,7 @@ result<file> file::open_trusted(const std::string& path) {
       continue;
     }
     // Between the two somebody may have put another file there: what counts is the one that is open now.
-    descriptor opened(open_in_retrying(at.get(), name, open_for::reading));
+    held_descriptor opened(open_in_retrying(at.get(), name, open_for::reading));
     if (opened.get() < 0) return system_error("open", path, opened.get());
     if (auto bad = trusted_status(opened.get(), path, file_kind::regular, us); !bad) return std::move(bad.error());
     return file(opened.release(), path);

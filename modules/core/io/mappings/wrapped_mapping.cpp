@@ -13,7 +13,9 @@ module;
 #include <mutex>
 #include <string>
 #include <utility>
-module annals.io;
+module annals.io.mappings;
+import annals.io.files;
+import annals.io.process;
 
 namespace annals::io {
 
@@ -134,7 +136,7 @@ result<wrapped_mapping> wrapped_mapping::of(const std::string& path, std::size_t
         "cannot map '" + path + "': this process has " + std::to_string(guarded_max) + " such mappings, and may have no more"};
   }
   void* memory = nullptr;
-  const int failed = calls().map_wrapped(opened->fd_, head_bytes, bytes, memory);
+  const int failed = calls().map_wrapped(opened->descriptor(), head_bytes, bytes, memory);
   if (failed < 0) {
     table[slot].taken.store(false, std::memory_order_release);
     return system_error("map", path, failed);

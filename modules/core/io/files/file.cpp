@@ -11,7 +11,7 @@ module;
 #include <system_error>
 #include <utility>
 #include <vector>
-module annals.io;
+module annals.io.files;
 
 namespace annals::io {
 
@@ -80,11 +80,6 @@ int open_retrying(const std::string& path, open_for purpose, unsigned mode) {
 
 }  // namespace
 
-error system_error(std::string_view what, std::string_view path, int negative_errno) {
-  return {errc::io, -negative_errno,
-          "cannot " + std::string(what) + " '" + std::string(path) + "': " + std::generic_category().message(-negative_errno)};
-}
-
 file::file(int fd, std::string path) noexcept : fd_(fd), path_(std::move(path)) {}
 
 file::file(file&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
@@ -100,6 +95,10 @@ file& file::operator=(file&& other) noexcept {
 
 file::~file() {
   close();
+}
+
+int file::release() noexcept {
+  return std::exchange(fd_, -1);
 }
 
 void file::close() noexcept {

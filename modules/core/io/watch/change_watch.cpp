@@ -16,7 +16,8 @@ module;
 #include <string>
 #include <string_view>
 #include <utility>
-module annals.io;
+module annals.io.watch;
+import annals.io.files;
 
 namespace annals::io {
 

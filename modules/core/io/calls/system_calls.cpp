@@ -2,10 +2,6 @@
 module;
 #include <dirent.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -16,7 +12,6 @@ module;
 #include <time.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -26,8 +21,9 @@ module;
 #include <exception>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
-module annals.io;
+module annals.io.calls;
 
 namespace annals::io {
 
@@ -286,54 +282,9 @@ std::chrono::nanoseconds system_calls::uptime() noexcept {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-void print_error(std::string_view message) noexcept try {
-  std::string line = "annals: ";
-  for (std::size_t i = 0; i < message.size(); ++i) {  // a path may hold anything: show control characters, C1 included
-    const auto c = static_cast<std::uint8_t>(message[i]);
-    const bool c1 = c == 0xc2 && i + 1 < message.size() && static_cast<std::uint8_t>(message[i + 1]) < 0xa0;
-    if (c < 0x20 || c == 0x7f || c1) {
-      constexpr char digits[] = "0123456789abcdef";
-      const std::uint8_t shown = c1 ? static_cast<std::uint8_t>(message[++i]) : c;
-      line.append("\\u00").append(1, digits[shown >> 4]).append(1, digits[shown & 15]);
-    } else {
-      line += message[i];
-    }
-  }
-  line += '\n';
-  pollfd polled = {STDERR_FILENO, POLLOUT, 0};
-  if (::poll(&polled, 1, 0) != 1) return;  // whoever reads it does not: rather lose the message than wait
-
-  // A pipe that nobody reads sends SIGPIPE to the thread that writes: keep it off, and take it away if it came from us.
-  sigset_t pipe;
-  sigset_t before;
-  sigset_t pending;
-  ::sigemptyset(&pipe);
-  ::sigaddset(&pipe, SIGPIPE);
-  ::sigpending(&pending);
-  ::pthread_sigmask(SIG_BLOCK, &pipe, &before);
-  const bool broken = ::write(STDERR_FILENO, line.data(), line.size()) < 0 && errno == EPIPE;
-  constexpr timespec at_once = {0, 0};
-  if (broken && ::sigismember(&pending, SIGPIPE) == 0) ::sigtimedwait(&pipe, nullptr, &at_once);
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-} catch (...) {  // no memory for the message
-}
-
-std::string user_name() {
-  const std::uint32_t user = calls().effective_user();
-  std::string number = std::to_string(user);
-  passwd entry;
-  passwd* found = nullptr;
-  std::array<char, 4096> buffer;
-  if (::getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return number;
-  return std::string(found->pw_name) + " (" + number + ")";
-}
-
-std::string program_name() {
-  return program_invocation_short_name;
-}
-
-int at_fork(void (*prepare)(), void (*parent)(), void (*child)()) noexcept {
-  return -::pthread_atfork(prepare, parent, child);
+error system_error(std::string_view what, std::string_view path, int negative_errno) {
+  return {errc::io, -negative_errno,
+          "cannot " + std::string(what) + " '" + std::string(path) + "': " + std::generic_category().message(-negative_errno)};
 }
 
 calls_override::calls_override(system_calls& replacement) noexcept {

@@ -10,44 +10,20 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
-module annals.rotation;
+module annals.rotation.lock;
 import annals.segment;
 
 namespace annals::rotation {
 
 namespace {
 
-constexpr int open_tries = 16;  // the file may be replaced while it is opened; not that often
+constexpr int open_tries = 16;  // the file can be replaced while it is opened
 
 std::uint64_t offset_of(std::size_t slot) noexcept {
   return (slot + 1) * sizeof(lock_page::slot);
 }
-
-// Looks again and again, first at once, then after longer and longer pauses, until a deadline.
-class patience {
- public:
-  // False once the time is up.
-  bool wait() {
-    if (looks_++ < looks_at_once) return true;
-    const auto now = std::chrono::steady_clock::now();
-    if (!deadline_) deadline_ = now + log_lock::wait_max;
-    if (now >= *deadline_) return false;
-    std::this_thread::sleep_for(pause_);
-    pause_ = std::min(pause_ * 2, pause_max);
-    return true;
-  }
-  bool is_long() const noexcept { return looks_ > looks_at_once; }
-
- private:
-  static constexpr int looks_at_once = 100;
-  static constexpr std::chrono::microseconds pause_max{1000};
-  int looks_ = 0;
-  std::chrono::microseconds pause_{20};
-  std::optional<std::chrono::steady_clock::time_point> deadline_;
-};
 
 error timed_out(const std::string& path, const std::string& who) {
   return {errc::io, ETIMEDOUT,
@@ -94,10 +70,10 @@ std::optional<error> log_lock::open() {
   return failed;
 }
 
-// `again`: what failed may be that the file was replaced or cut meanwhile.
+// Sets `again` when the failure can come from a file that was replaced or cut at this moment.
 std::optional<error> log_lock::open_once(bool& again) {
   if (auto refused = may_create()) return refused;
-  auto opened = io::lock_file::open(path_, mode_, &grown_);
+  auto opened = io::owned_file::open(path_, mode_, &grown_);
   if (!opened) return std::move(opened.error());
   file_ = std::move(*opened);
   auto status = file_.status();
@@ -107,8 +83,7 @@ std::optional<error> log_lock::open_once(bool& again) {
     status = file_.status();
     if (!status) return std::move(status.error());
   }
-  identity_ = *status;
-  auto mapped = io::mapping::of(path_, sizeof(lock_page), identity_);
+  auto mapped = io::mapping::of(path_, sizeof(lock_page), *status);
   if (!mapped) {
     again = mapped.error().system_code == 0;
     return std::move(mapped.error());
@@ -117,7 +92,7 @@ std::optional<error> log_lock::open_once(bool& again) {
   page_ = static_cast<lock_page*>(mapping_.memory());
   const std::uint64_t magic = page_->magic.load();
   if (magic != lock_page::magic_value) {
-    // Nothing but zeros: a new page whose content a power loss took.
+    // All zeros: a new page whose content was lost with the power.
     if (magic != 0 || page_->epoch.load() != 0) {
       return error{errc::io, 0,
                    "cannot use '" + path_ +
@@ -133,7 +108,7 @@ std::optional<error> log_lock::open_once(bool& again) {
   return std::nullopt;
 }
 
-// A lock that another user creates would keep the log's owner out.
+// The log's owner could not open a lock that another user creates.
 std::optional<error> log_lock::may_create() const {
   const std::uint32_t user = io::calls().effective_user();
   if (user == 0) return std::nullopt;
@@ -146,7 +121,7 @@ std::optional<error> log_lock::may_create() const {
                    ", who could not open a lock of ours; expected to be that user, or root"};
 }
 
-// Gives the file its page. Written, not only grown: so that its room on the disk is there, and a full disk tells it here.
+// Gives the file its page. The page is written, not only allocated, so that a full disk fails here.
 std::optional<error> log_lock::set_up_page() {
   if (auto failed = wait_for_file()) return failed;
   std::optional<error> failed;
@@ -156,7 +131,7 @@ std::optional<error> log_lock::set_up_page() {
   } else if (status->bytes < sizeof(lock_page)) {
     std::array<char, sizeof(lock_page)> page{};
     for (int i = 0; i < 8; ++i) page[static_cast<std::size_t>(i)] = reinterpret_cast<const char*>(&lock_page::magic_value)[i];
-    // What somebody began to write is the beginning of such a page, or zeros.
+    // A page that another process began to write starts with the same bytes, or with zeros.
     std::array<char, 8> begun{};
     const auto got = file_.read_at(begun.data(), begun.size(), 0);
     const std::size_t known = got ? *got : 0;
@@ -167,7 +142,7 @@ std::optional<error> log_lock::set_up_page() {
           error{errc::io, 0, "cannot use '" + path_ + "': it is no lock of a log; expected to find nothing there, or our own"};
     }
     if (!failed) failed = file_.write_at({page.data(), page.size()}, 0);
-    // Root may rotate another's log: its owner has to be able to lock it, too.
+    // Root can rotate the log of another user, who has to be able to lock it.
     if (!failed && io::calls().effective_user() == 0) {
       const auto live = io::status_at(live_path_);
       if (live && *live) failed = file_.give_to((*live)->owner, (*live)->group);
@@ -177,18 +152,17 @@ std::optional<error> log_lock::set_up_page() {
   return failed;
 }
 
-// Is the file that we hold the one at the path, and as long as it has to be?
+// Whether the path names the open file, and the file is long enough.
 bool log_lock::is_in_place() const {
-  const auto at_path = io::status_at(path_);
-  if (!at_path) return true;  // we cannot tell
-  return *at_path && io::same_file(**at_path, identity_) && (*at_path)->bytes >= sizeof(lock_page);
+  const auto there = file_.status_in_place();
+  return !there || (*there && (*there)->bytes >= sizeof(lock_page));  // an error does not mean that it was replaced
 }
 
 void log_lock::claim_slot() {
   for (std::size_t i = 0; i < lock_page::slots_count; ++i) {
     if (file_.lock_byte(offset_of(i)) != 0) continue;
     slot_ = &page_->slots[i];
-    slot_->busy.store(0);  // its last owner may have died inside an append
+    slot_->busy.store(0);  // the last owner of the slot may have died inside an append
     slot_->process.store(io::calls().process());
     return;
   }
@@ -207,23 +181,23 @@ void log_lock::look() {
 
 std::optional<error> log_lock::catch_up() {
   if (auto failed = open()) return failed;
-  for (patience patience;;) {
+  for (io::patience others(wait_max);;) {
     const std::uint64_t epoch = page_->epoch.load();
     if (epoch % 2 == 0) {
       epoch_ = epoch;
       if (slot_ != nullptr) return std::nullopt;
-      auto failed_without_slot = wait_for_file();  // what keeps enter() from its work has to be told here
+      auto failed_without_slot = wait_for_file();  // report here what enter_without_slot() cannot report
       if (!failed_without_slot) file_.unlock();
       return failed_without_slot;
     }
-    const int failed = file_.lock();
-    if (failed == 0) {  // whoever made it odd is dead, or has just finished
+    const auto locked = file_.try_lock();
+    if (!locked) return locked.error();
+    if (*locked) {  // the owner that made it odd died, or has just finished
       if (page_->epoch.load() % 2 != 0) page_->epoch.fetch_add(1);
       file_.unlock();
       continue;
     }
-    if (failed != -EWOULDBLOCK) return io::system_error("lock", path_, failed);
-    if (!patience.wait()) return timed_out(path_, "another process has held it");
+    if (!others.wait()) return timed_out(path_, "another process has held it");
   }
 }
 
@@ -241,25 +215,23 @@ void log_lock::leave_without_slot() noexcept {
 // --- the exclusive lock ----------------------------------------------------------------------------------------------------
 
 std::optional<error> log_lock::wait_for_file() {
-  for (patience patience;;) {
-    const int failed = file_.lock();
-    if (failed == 0) return std::nullopt;
-    if (failed != -EWOULDBLOCK) return io::system_error("lock", path_, failed);
-    if (!patience.wait()) return timed_out(path_, "another process has held it");
-  }
+  const auto locked = file_.try_lock(wait_max);
+  if (!locked) return locked.error();
+  if (!*locked) return timed_out(path_, "another process has held it");
+  return std::nullopt;
 }
 
-// Until no writer is inside an append. One whose byte is not locked any more is dead.
+// Waits until no writer is inside an append. A busy slot whose byte is unlocked belongs to a dead process.
 std::optional<error> log_lock::wait_for_slots() {
   for (std::size_t i = 0; i < lock_page::slots_count; ++i) {
     lock_page::slot& slot = page_->slots[i];
-    for (patience patience; slot.busy.load() != 0;) {
-      if (patience.is_long()) {
+    for (io::patience owner(wait_max); slot.busy.load() != 0;) {
+      if (owner.is_long()) {
         const auto locked = file_.is_byte_locked(offset_of(i));
         if (!locked) return locked.error();
         if (!*locked) slot.busy.store(0);
       }
-      if (!patience.wait()) {
+      if (!owner.wait()) {
         return timed_out(path_, "process " + std::to_string(slot.process.load()) + " has been in the middle of an append");
       }
     }
@@ -275,7 +247,7 @@ result<log_lock::exclusive> log_lock::lock() {
       let_go();
       continue;
     }
-    // Odd already: whoever held it died, and the writers wait for the next one.
+    // Odd already: the last holder died, and the writers wait for the next one.
     if (page_->epoch.load() % 2 == 0) page_->epoch.fetch_add(1);
     if (auto failed = wait_for_slots()) {
       unlock();
@@ -287,7 +259,8 @@ result<log_lock::exclusive> log_lock::lock() {
 }
 
 void log_lock::unlock() noexcept {
-  page_->epoch.fetch_add(1);
+  const std::uint64_t epoch = page_->epoch.fetch_add(1);
+  invariant(epoch % 2 == 1, "the epoch is odd while the log is locked exclusively");
   file_.unlock();
 }
 

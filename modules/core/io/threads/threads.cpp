@@ -2,10 +2,7 @@
 module;
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +16,8 @@ module;
 #include <optional>
 #include <thread>
 #include <utility>
-module annals.io;
+module annals.io.threads;
+import annals.io.calls;
 
 namespace annals::io {
 
@@ -31,7 +29,7 @@ std::thread start_thread(std::function<void()> body) {
   sigset_t all;
   ::sigfillset(&all);
   restored mask;
-  ::pthread_sigmask(SIG_BLOCK, &all, &mask.before);  // a thread begins with the mask of the one that starts it
+  ::pthread_sigmask(SIG_BLOCK, &all, &mask.before);  // a new thread inherits the mask of its creator
   return std::thread(std::move(body));
 }
 
@@ -41,19 +39,6 @@ std::uint32_t thread_id() noexcept {
 
 bool is_thread_alive(std::uint32_t thread) noexcept {
   return calls().find_thread(thread) != -ESRCH;
-}
-
-void become_background_thread(const char* name) noexcept {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-  ::prctl(PR_SET_NAME, name);
-  ::setpriority(PRIO_PROCESS, thread_id(), 19);
-  const sched_param lowest = {};
-  ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &lowest);
-  constexpr int of_a_thread = 1;      // IOPRIO_WHO_PROCESS; glibc has no wrapper, and no header, for these
-  constexpr int when_idle = 3 << 13;  // IOPRIO_CLASS_IDLE
-  (void)::syscall(SYS_ioprio_set, of_a_thread, 0, when_idle);
 }
 
 void wait_while(const std::atomic<std::uint32_t>& word, std::uint32_t expected,

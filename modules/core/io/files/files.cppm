@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.io.files: regular files and directories. Errors name what was attempted, the file, and what the system reported.
+module;
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.io.files;
+import annals.event;
+import annals.io.calls;
+
+export namespace annals::io {
+
+// An open regular file. Movable; closes in its destructor. Not thread-safe, except read_at() and status().
+class file {
+ public:
+  // The system wrote the bytes in parts, and another process appended between two parts.
+  static constexpr int interleaved = -0x10000;
+
+  file() noexcept = default;
+  file(file&& other) noexcept;
+  file& operator=(file&& other) noexcept;
+  ~file();
+
+  // Opens a regular file. Refuses symbolic links, and for writing also files with a second name (not_a_regular_file). For
+  // appending and locking, creates a missing file with `mode` and missing parent directories with 0700; `grown`, if given, then
+  // gets the directories in which those were created. The caller has to sync them.
+  static result<file> open(const std::string& path, open_for purpose, unsigned mode = 0600,
+                           std::vector<std::string>* grown = nullptr);
+
+  // Opens a regular file for reading if only root and the effective user can change the file or the path. The path has to be
+  // absolute and without symbolic links. The file and every directory above it have to belong to one of the two users, and only
+  // the owner can write to them; a directory with the sticky bit can be writable, since others cannot rename or remove its
+  // files. Errors: io, not_a_regular_file, invalid_argument; the message says what to do.
+  static result<file> open_trusted(const std::string& path);
+
+  inline bool is_open() const noexcept { return fd_ >= 0; }
+
+  // A path in /proc/self/fd with which this process can open the same file, even if the original path names another file now.
+  // Every call returns another text, so a cache keyed by path cannot mistake it for an earlier file. Valid until close().
+  std::string path_in_proc() const;
+
+  // Appends all bytes, with further writes when the system interrupts or shortens one. Returns 0, -errno or `interleaved`.
+  // After an error, `appended` bytes are in the file. One system call in the normal case. `bytes` must not be empty.
+  inline int append(std::string_view bytes, std::size_t& appended) noexcept {
+    const std::int64_t wrote = calls().write(fd_, bytes.data(), bytes.size());
+    appended = wrote > 0 ? static_cast<std::size_t>(wrote) : 0;
+    return appended == bytes.size() ? 0 : append_rest(bytes, appended, wrote);
+  }
+
+  // Reads up to `count` bytes at `offset`; fewer only at the end of the file. Returns the count, or an error.
+  result<std::size_t> read_at(char* bytes, std::size_t count, std::uint64_t offset) const;
+
+  // Up to `count_max` bytes that end at `offset`.
+  result<std::string> read_before(std::uint64_t offset, std::size_t count_max) const;
+
+  result<file_status> status() const;
+  // Sets the time of the last change.
+  std::optional<error> set_modified(time_point time) const;
+  std::optional<error> sync_data() const;
+  std::optional<error> sync_all() const;  // with mode, owner and times
+
+  // Sets mode, owner and group to those of `like` where they differ. Only root can set any owner.
+  std::optional<error> make_like(const file_status& like) const;
+  void close() noexcept;
+  // flock(2), without a wait: false when another process or descriptor has the lock.
+  result<bool> lock() const;
+  void unlock() const noexcept;
+  inline int descriptor() const noexcept { return fd_; }  // -1: none
+  // Returns the descriptor, which the caller has to close.
+  int release() noexcept;
+
+ private:
+  file(int fd, std::string path) noexcept;
+  bool is_alone_at(const std::string& path) const;
+  int append_rest(std::string_view bytes, std::size_t& appended, std::int64_t wrote) noexcept;
+  int fd_ = -1;
+  std::string path_;
+};
+
+// The status of the file at `path` (of a symbolic link itself); nothing when the path does not exist.
+result<std::optional<file_status>> status_at(const std::string& path);
+
+// rename() replaces an existing file at `to`; rename_new() fails with EEXIST.
+std::optional<error> rename(const std::string& from, const std::string& to);
+std::optional<error> rename_new(const std::string& from, const std::string& to);
+
+// Removes a file. False when it did not exist.
+result<bool> remove(const std::string& path);
+
+// The space on the file system of `path`; of the nearest existing directory above it when the path does not exist.
+result<space_status> space_at(const std::string& path);
+
+// All bytes of a regular file; nothing when it does not exist; an error when it has more than `bytes_max`.
+result<std::optional<std::string>> read_file(const std::string& path, std::size_t bytes_max);
+
+// Replaces the file at `path` atomically and durably, through the temporary file `<path>.tmp`. Only one process at a time may
+// call this for a path.
+std::optional<error> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
+
+// The directory part of `path`; "." when it has none.
+std::string parent_of(const std::string& path);
+
+// fsync(2) of a directory: makes creations and renames in it durable.
+std::optional<error> sync_directory(const std::string& path);
+// Syncs each directory, and removes it from the list when that succeeded.
+std::optional<error> sync_directories(std::vector<std::string>& paths);
+
+// `path` without symbolic links, realpath(3).
+result<std::string> resolved(const std::string& path);
+
+// The names in a directory, unordered; an empty list when the directory does not exist.
+result<std::vector<std::string>> list_directory(const std::string& path);
+
+}  // namespace annals::io
+
+// What file and lock_file share.
+export namespace annals::io::detail {
+
+result<std::size_t> read_at(int fd, const std::string& path, char* bytes, std::size_t count, std::uint64_t offset);
+result<file_status> status(int fd, const std::string& path);
+
+}  // namespace annals::io::detail
