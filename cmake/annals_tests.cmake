@@ -51,6 +51,9 @@ function(annals_discover_tests target prefix home)
   if(NOT arg_COST)
     set(arg_COST 0)
   endif()
+  if(NOT arg_LABEL)
+    set(arg_LABEL one_thread)
+  endif()
   # In a forked child the parent's threads look leaked to ThreadSanitizer.
   gtest_discover_tests(${target} TEST_PREFIX ${prefix}. TEST_FILTER "${arg_FILTER}" DISCOVERY_TIMEOUT 60
     PROPERTIES TIMEOUT 1200 LABELS "${arg_LABEL}" COST ${arg_COST} ENVIRONMENT "TSAN_OPTIONS=report_thread_leaks=0:die_after_fork=0")
@@ -79,7 +82,7 @@ function(annals_test name)
     annals_discover_tests(${name} ${name} threads FILTER "${arg_THREADS}" LABEL threads COST "${arg_COST}")
     set(others FILTER "-${arg_THREADS}")
   endif()
-  annals_discover_tests(${name} ${name} ${arg_HOME} ${others} LABEL one_thread COST "${arg_COST}")
+  annals_discover_tests(${name} ${name} ${arg_HOME} ${others} COST "${arg_COST}")
 endfunction()
 
 # What most tests include, parsed once: half the time that compiling them takes. With clang alone: GCC has no precompiled headers for
