@@ -19,7 +19,8 @@
 import annals;
 import annals.io;
 import annals.durable;
-import annals.ring;
+import annals.recovery;
+import annals.segment;
 
 namespace {
 
@@ -32,7 +33,7 @@ constexpr std::size_t pages = 8;
 struct made_journal {
   std::string log;
   std::vector<std::string> lines;  // of the lap that counts
-  annals::ring::log_place from;
+  annals::segment::log_place from;
   std::string file;
 };
 

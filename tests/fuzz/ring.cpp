@@ -19,9 +19,10 @@
 #include "fuzz.h"
 #include "recovered.h"
 import annals;
-import annals.drain;
 import annals.io;
+import annals.recovery;
 import annals.ring;
+import annals.segment;
 
 namespace {
 
@@ -123,7 +124,7 @@ void finish(image& made, fuzz::input& in, const annals::io::file_status& log) {
 // The lines that have to be found, of an image that was not changed.
 std::vector<std::string> expected_of(const image& made) {
   const auto phase = made.header.phase.load();
-  const ring::log_place& place = made.header.batch;
+  const annals::segment::log_place& place = made.header.batch;
   const bool is_looked_into = phase == 1 && place.segment == 1 && place.offset <= made.log.size();
   fuzz::written_lines in_log(is_looked_into ? std::string_view(made.log).substr(place.offset) : std::string_view());
   std::vector<std::string> expected;

@@ -20,7 +20,8 @@
 import annals;
 import annals.io;
 import annals.durable;
-import annals.ring;
+import annals.recovery;
+import annals.segment;
 
 namespace {
 
@@ -48,12 +49,12 @@ class a_journal : public testing::Test {
   std::uint64_t recover(const journal& from) {
     const auto write = [this](std::string_view lines, std::size_t) { support::append_to(log_path, lines); };
     const auto note = [this](const annals::notice& what) { heard.push_back(what.message); };
-    return annals::recover(from, {log_path, 0600, write, note}).value();
+    return annals::recover(from.read_lap().value(), {log_path, 0600, write, note}).value();
   }
-  annals::ring::log_place place_of_log() {
+  annals::segment::log_place place_of_log() {
     const auto status = annals::io::status_at(log_path).value();
-    return status ? annals::ring::log_place{1, status->bytes, status->device, status->inode}
-                  : annals::ring::log_place{1, 0, 0, 0};
+    return status ? annals::segment::log_place{1, status->bytes, status->device, status->inode}
+                  : annals::segment::log_place{1, 0, 0, 0};
   }
 
   const support::temp_directory directory;
@@ -72,7 +73,7 @@ TEST_F(a_journal, gives_back_what_was_appended_in_this_lap) {
     EXPECT_EQ(one.read_lap().value().lines, line_of(1) + line_of(2) + line_of(3, 9000));
   }
   const journal again = open();
-  const journal::lap lap = again.read_lap().value();
+  const annals::journal_lap lap = again.read_lap().value();
   EXPECT_EQ(lap.lines, line_of(1) + line_of(2) + line_of(3, 9000));
   EXPECT_EQ(lap.count, 3U);
   EXPECT_EQ(lap.from.segment, 7U);
@@ -91,7 +92,7 @@ TEST_F(a_journal, forgets_a_lap_with_the_first_group_of_the_next) {
   EXPECT_TRUE(one.has_room_for(4 * page - 72));
   EXPECT_FALSE(one.has_room_for(4 * page - 71));
   append(one, line_of(9));
-  const journal::lap lap = one.read_lap().value();
+  const annals::journal_lap lap = one.read_lap().value();
   EXPECT_EQ(lap.lines, line_of(9));
   EXPECT_EQ(lap.from.offset, 100U);
 }
@@ -165,7 +166,7 @@ TEST_F(a_journal, with_any_sectors_of_the_last_group_missing_has_all_groups_befo
         if ((which >> s & 1) != 0) mixed.replace(begin + s * sector, sector, after, begin + s * sector, sector);
       }
       support::write_file(journal_path, mixed);
-      const journal::lap lap = one.read_lap().value();
+      const annals::journal_lap lap = one.read_lap().value();
       const bool is_whole = std::equal(mixed.begin() + begin, mixed.begin() + begin + 72 + 6000, after.begin() + begin);
       ASSERT_EQ(lap.count, is_whole ? 3U : 2U) << which;
       ASSERT_TRUE(lap.lines.starts_with(line_of(0) + line_of(1, 5000)));
@@ -191,7 +192,7 @@ TEST_F(a_journal, with_any_bit_flipped_gives_no_line_that_was_not_put) {
       support::write_file(journal_path, flipped);
       heard.clear();
       const journal one = open(8);
-      const journal::lap lap = one.read_lap().value();
+      const annals::journal_lap lap = one.read_lap().value();
       ASSERT_TRUE(all.starts_with(lap.lines)) << at << " bit " << bit;
       if (at < 48) {
         ASSERT_EQ(heard.size(), 1U);

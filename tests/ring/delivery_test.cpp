@@ -25,7 +25,6 @@
 
 #include "support/temp_directory.h"
 import annals;
-import annals.drain;
 import annals.io;
 import annals.ring;
 #include "ring_logger.h"

@@ -18,7 +18,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.drain;
-import annals.segment;
+import annals.recovery;
 
 namespace annals {
 
@@ -182,10 +182,9 @@ std::optional<error> ring_drain::recover() {
   if (phase == ring::phase::writing && !taken.empty()) {
     arrivals found;
     if (options_.keeps_log) {
-      auto looked = find_in_log(options_.log_path, header_->batch, lines);
+      auto looked = settle_in_log(options_.log_path, options_.file_mode, header_->batch, lines);
       if (!looked) return std::move(looked.error());
       found = std::move(*looked);
-      if (found.torn) finish_torn(found, options_.log_path, options_.file_mode, lines[*found.torn]);
     } else {
       found.arrived.assign(taken.size(), false);
       found.uncertain = "its sink keeps no log that could be looked into";
@@ -240,8 +239,8 @@ void ring_drain::become_inherited() noexcept {
 // --- draining --------------------------------------------------------------------------------------------------------------
 
 // Where the next line will go, as far as files tell.
-result<ring::log_place> ring_drain::place() {
-  if (!options_.keeps_log) return ring::log_place{};
+result<segment::log_place> ring_drain::place() {
+  if (!options_.keeps_log) return segment::log_place{};
   for (;;) {
     const auto status = io::status_at(options_.log_path);
     if (!status) return status.error();

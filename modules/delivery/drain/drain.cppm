@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.drain: from the ring into the log. Opens the ring of a log, sees to what a dead owner left in it, and runs the thread
+// annals.drain: from the ring into the log. Opens the ring of a log, recovers what a dead owner left in it, and runs the thread
 // that takes lines out of it and gives them to the sink.
-//
-// Exactly once: before a batch is given to the sink, the ring remembers where in the log it will go; after it was, that it is
-// there. What happens between the two, a death or a failed write, is looked up in the log itself: its lines behind that place
-// are compared with those of the batch. So a line is never lost, and written again only where the log was replaced meanwhile,
-// or where the sink keeps no log to look into. The caller's promise does not depend on this thread: a line in the ring is safe.
 module;
 #include <atomic>
 #include <chrono>
@@ -16,7 +11,6 @@ module;
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -26,42 +20,10 @@ import annals.event;
 import annals.io;
 import annals.io.owned_file;
 import annals.ring;
+import annals.segment;
 import annals.sink;
 
 export namespace annals {
-
-// --- after a death ---------------------------------------------------------------------------------------------------------
-
-// What a search of a log for the lines of a batch found.
-struct arrivals {
-  std::vector<bool> arrived;  // of each line
-  std::string uncertain;      // why nothing can be known, and so nothing is taken to have arrived; empty where all is known
-  // The log ends in the middle of line `torn`, of which it has `torn_bytes`; nothing where it does not.
-  std::optional<std::size_t> torn;
-  std::size_t torn_bytes = 0;
-};
-
-// Looks for the lines (each with its newline) in the log at `path`, in whichever segments and form, from `from` on.
-result<arrivals> find_in_log(const std::string& path, const ring::log_place& from, std::span<const std::string_view> lines);
-
-// Appends what is missing of a torn last line (`found.torn`, with the text `line`) to the log at `path`, so that it is there
-// once and whole, and notes that it arrived. Where that fails, a sink ends it as a fragment, and it is to be written anew.
-void finish_torn(arrivals& found, const std::string& path, unsigned mode, std::string_view line);
-
-// What a dead owner of the ring of the log at `path` has not brought into it. For readers: changes nothing. While it lives,
-// nobody becomes the owner of the ring, and so brings these lines into the log.
-class left_in_ring {
- public:
-  left_in_ring() noexcept = default;  // nothing
-  // Nothing, too, where there is no ring, its owner lives, or it is damaged.
-  static left_in_ring of(const std::string& path);
-  const std::vector<std::string_view>& lines() const noexcept { return lines_; }  // in their order, each with its newline
-
- private:
-  io::lock_file owner_;
-  io::wrapped_mapping mapping_;
-  std::vector<std::string_view> lines_;  // in mapping_
-};
 
 // --- the drain -------------------------------------------------------------------------------------------------------------
 
@@ -156,7 +118,7 @@ class ring_drain {
   bool settle_unsettled();
   bool settle_failed(const ring::queue::batch& batch);
   void tell_of_dropped();
-  result<ring::log_place> place();
+  result<segment::log_place> place();
   void report_heard() noexcept;
 
   const drain_options options_;
@@ -172,7 +134,7 @@ class ring_drain {
   bool inherited_ = false;
 
   std::mutex& consumer_;                 // for the queue's consumer functions, and the next five
-  ring::log_place live_;                 // the live segment when it was looked up last
+  segment::log_place live_;              // the live segment when it was looked up last
   std::shared_ptr<const error> failed_;  // why the last batch was not written
   std::vector<std::string_view> lines_;
   std::vector<error> errors_;  // to be reported once consumer_ is free, like the next

@@ -25,7 +25,8 @@ export module annals.durable;
 import annals.event;
 import annals.io;
 import annals.io.owned_file;
-import annals.ring;
+import annals.recovery;
+import annals.segment;
 
 export namespace annals {
 
@@ -33,13 +34,6 @@ class journal {
  public:
   static constexpr std::size_t page_bytes = 4096;
   static constexpr std::size_t bytes_default = 4 * 1024 * 1024;  // of groups
-
-  // What the last owner left: the lines of its last lap, each with its newline, and where in the log they went.
-  struct lap {
-    ring::log_place from;
-    std::string lines;
-    std::size_t count = 0;
-  };
 
   // The path of the journal of the log at `log_path`.
   static std::string path_of(const std::string& log_path);
@@ -54,11 +48,11 @@ class journal {
   ~journal() = default;
 
   // The lap that is in the file: what the last owner left, or what was appended since begin_lap(). Read from the file.
-  result<lap> read_lap() const;
+  result<journal_lap> read_lap() const;
 
   // From here on the lap is another one, of lines that go to the log behind `from`. What was in the file is no longer needed:
   // the log is durable. Takes effect with the next append().
-  void begin_lap(const ring::log_place& from) noexcept;
+  void begin_lap(const segment::log_place& from) noexcept;
   bool is_begun() const noexcept { return begun_; }  // begin_lap() was called since open()
 
   // Have lines of so many bytes room in this lap?
@@ -89,22 +83,8 @@ class journal {
   std::uint64_t lap_ = 0;
   std::uint64_t index_ = 0;  // of the next group in the lap
   bool begun_ = false;
-  ring::log_place from_;
+  segment::log_place from_;
   std::string group_;  // as it is written
 };
-
-// --- after a loss of power --------------------------------------------------------------------------------------------------
-
-// What recovery does with the log, besides reading it.
-struct journal_recovery {
-  std::string log_path;
-  unsigned file_mode = 0600;
-  std::function<void(std::string_view lines, std::size_t count)> write;  // gives lines to the log; throws what fails
-  notice_handler on_notice;                                              // events_repeated
-};
-
-// Brings into the log what the journal has and the log lacks, and makes the log durable from there on. Returns how many lines
-// that were. Interrupted anywhere, it can be done again. Errors: io, sync_failed; what `write` throws.
-result<std::uint64_t> recover(const journal& from, const journal_recovery& with);
 
 }  // namespace annals

@@ -42,7 +42,7 @@ struct group_header {
   std::uint64_t index;       // of the group in its lap
   std::uint64_t line_bytes;  // of the lines behind the header
   std::uint64_t count;       // of them
-  ring::log_place from;      // where in the log the lap begins
+  segment::log_place from;   // where in the log the lap begins
 };
 static_assert(sizeof(group_header) == 72);
 
@@ -164,8 +164,8 @@ std::optional<std::string> journal::read_header() {
   return std::nullopt;
 }
 
-result<journal::lap> journal::read_lap() const {
-  lap found;
+result<journal_lap> journal::read_lap() const {
+  journal_lap found;
   std::string group;
   std::uint64_t number = lap_;
   for (std::size_t at = 0, index = 0; at + sizeof(group_header) <= capacity_; ++index) {
@@ -191,7 +191,7 @@ result<journal::lap> journal::read_lap() const {
   return found;
 }
 
-void journal::begin_lap(const ring::log_place& from) noexcept {
+void journal::begin_lap(const segment::log_place& from) noexcept {
   // Any other number than those of laps whose groups are still in the file.
   const auto now = static_cast<std::uint64_t>(std::max<std::int64_t>(io::calls().now().time_since_epoch().count(), 0));
   lap_ = std::max(lap_ + 1, now);

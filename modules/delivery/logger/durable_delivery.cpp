@@ -29,8 +29,10 @@ import annals.io;
 import annals.durable;
 import annals.json;
 import annals.reader;
+import annals.recovery;
 import annals.ring;
 import annals.rotation;
+import annals.segment;
 import annals.sinks.file;
 #include "own_lines.h"
 #include "state.h"
@@ -144,7 +146,8 @@ void audit_logger::state::open_journal() {
     sink->sync();
   };
   try {
-    recovered.fetch_add(recover(*opened, {options.path, options.file_mode, write, note}).value(), std::memory_order_relaxed);
+    const journal_lap left = opened->read_lap().value();
+    recovered.fetch_add(recover(left, {options.path, options.file_mode, write, note}).value(), std::memory_order_relaxed);
     own_journal = std::move(*opened);
     journal_refused.reset();
     log_moved = false;
@@ -233,7 +236,7 @@ void audit_logger::state::begin_fresh_segment(const error& suspect_for) {
 }
 
 // Where the next line goes.
-ring::log_place audit_logger::state::place() {
+segment::log_place audit_logger::state::place() {
   const position next = sink->position();
   const auto live = io::status_at(options.path);
   if (!live) throw failure(live.error());

@@ -18,6 +18,7 @@ module annals.logger;
 import annals.drain;
 import annals.io;
 import annals.durable;
+import annals.recovery;
 import annals.rotation;
 import annals.sinks.file;
 #include "own_lines.h"
@@ -111,7 +112,9 @@ result<std::optional<std::uint64_t>> recover_journal(const std::string& path, re
     if (const auto failed = client.write({lines, count, 1, io::calls().now()}, heard)) throw failure(*failed);
     if (const auto failed = client.sync()) throw failure(*failed);
   };
-  auto events = recover(*opened, {path, 0600, write, note});
+  const auto left = opened->read_lap();
+  if (!left) return left.error();
+  auto events = recover(*left, {path, 0600, write, note});
   if (!events) return std::move(events.error());
   if (auto failed = opened->remove()) return std::move(*failed);
   return std::optional(*events);

@@ -29,6 +29,7 @@ import annals.durable;
 import annals.json;
 import annals.reader;
 import annals.ring;
+import annals.segment;
 import annals.sinks.file;
 #include "own_lines.h"
 #include "state.h"

@@ -175,7 +175,7 @@ struct audit_logger::state final : drain_client, fork_participant {
   void sync_log_itself(const batch* unacknowledged);
   void begin_fresh_segment(const error& suspect_for);
   void write_lap_again();
-  ring::log_place place();
+  segment::log_place place();
   void remove_journal() noexcept;
   void close_journal() noexcept;
 

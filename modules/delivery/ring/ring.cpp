@@ -286,7 +286,7 @@ queue::batch queue::take(std::size_t batch_bytes_max, std::chrono::nanoseconds n
   return {lines_, taken_.size(), next_sequence_};
 }
 
-void queue::begin_writing(const log_place& where) noexcept {
+void queue::begin_writing(const segment::log_place& where) noexcept {
   header_.batch = where;
   header_.phase.store(static_cast<std::uint32_t>(phase::writing), std::memory_order_release);
 }

@@ -30,6 +30,7 @@ module;
 export module annals.ring;
 import annals.event;
 import annals.io;
+import annals.segment;
 
 export namespace annals::ring {
 
@@ -126,14 +127,6 @@ enum class phase : std::uint32_t {
   done = 2,     // they all are in the log
 };
 
-// Where in the log a batch goes.
-struct log_place {
-  std::uint64_t segment = 0;
-  std::uint64_t offset = 0;  // in the segment's lines, in bytes
-  std::uint64_t device = 0;  // of the live segment's file at that time
-  std::uint64_t inode = 0;
-};
-
 // The first page of the file. What is fixed when the ring is made is covered by `check`.
 struct file_header {
   char magic[8];             // "ANNALSRG"
@@ -148,7 +141,7 @@ struct file_header {
   std::atomic<std::uint64_t> tail;   // words since the ring was made: what lies before was released
   std::atomic<std::uint32_t> phase;  // ring::phase
   std::uint32_t filler_2;
-  log_place batch;                     // valid while phase is `writing`
+  segment::log_place batch;            // where in the log the batch goes; valid while phase is `writing`
   std::atomic<std::uint64_t> dropped;  // events that were dropped (on_full), and no line has told of yet
 };
 static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
@@ -251,7 +244,7 @@ class queue {
 
   // The batch taken last is about to be written at `where`; is in the log, and its room is given back; or the lines that
   // `arrived` says are, and the others are to be taken again.
-  void begin_writing(const log_place& where) noexcept;
+  void begin_writing(const segment::log_place& where) noexcept;
   void release() noexcept;
   void settle(const std::vector<bool>& arrived) noexcept;
   void take_back() noexcept;  // nothing of it was written: all lines are to be taken again

@@ -9,7 +9,7 @@ module;
 
 #include "reading.h"
 module annals.reader;
-import annals.drain;
+import annals.recovery;
 import annals.json;
 import annals.segment;
 import annals.content;

@@ -20,7 +20,7 @@ module;
 #include "matching.h"
 #include "reading.h"
 module annals.reader;
-import annals.drain;
+import annals.recovery;
 import annals.io;
 import annals.json;
 import annals.content.seekable;

@@ -15,7 +15,7 @@ module;
 #include "reading.h"
 module annals.reader;
 import annals.checksum;
-import annals.drain;
+import annals.recovery;
 import annals.io;
 import annals.json;
 import annals.segment;

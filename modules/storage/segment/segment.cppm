@@ -43,6 +43,15 @@ result<std::vector<closed_segment>> closed_segments(const std::string& live_path
 // The number of the live segment: one more than that of the last closed one.
 result<std::uint64_t> live_number(const std::string& live_path);
 
+// A place in a log that can be checked later: `device` and `inode` are those of the live segment at that time, 0 where there was
+// none. Part of the formats of rings and journals.
+struct log_place {
+  std::uint64_t segment = 0;
+  std::uint64_t offset = 0;  // in the segment's lines, in bytes
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+};
+
 // --- what was deleted ------------------------------------------------------------------------------------------------------
 //
 // Beside a log stands `<live path>.deleted`, JSON lines: a record for each segment that retention deleted,

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-//
-// From the journal into the log.
 module;
 #include <cerrno>
 #include <cstddef>
@@ -10,20 +8,18 @@ module;
 #include <string_view>
 #include <utility>
 #include <vector>
-module annals.durable;
-import annals.drain;
-import annals.segment;
+module annals.recovery;
 
 namespace annals {
 
 namespace {
 
-// Makes durable what the log has in its plain segments from `segment` on, whoever wrote it. The live one is opened before the
-// closed ones are listed: should it be closed meanwhile, it is among them.
+// Syncs the plain segments of the log from number `segment` on. The live segment is opened before the closed ones are listed:
+// if it is closed in between, it is synced twice instead of not at all.
 std::optional<error> sync_log(const std::string& live_path, std::uint64_t segment) {
   const auto sync = [](const result<io::file>& opened) -> std::optional<error> {
     if (opened) return opened->sync_data();
-    if (opened.error().system_code == ENOENT) return std::nullopt;  // who compressed it made that durable
+    if (opened.error().system_code == ENOENT) return std::nullopt;  // compressed or deleted: both sync before they remove it
     return opened.error();
   };
   const auto live = io::file::open(live_path, io::open_for::reading);
@@ -50,17 +46,14 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 
 }  // namespace
 
-result<std::uint64_t> recover(const journal& from, const journal_recovery& with) {
-  auto lap = from.read_lap();
-  if (!lap) return std::move(lap.error());
-  if (lap->count == 0) return std::uint64_t{0};
-  const std::vector<std::string_view> lines = lines_of(lap->lines);
-  auto found = find_in_log(with.log_path, lap->from, lines);
-  if (!found) return std::move(found.error());
-  if (found->torn) finish_torn(*found, with.log_path, with.file_mode, lines[*found->torn]);
+result<std::uint64_t> recover(const journal_lap& lap, const journal_recovery& with) {
+  if (lap.count == 0) return std::uint64_t{0};
+  const std::vector<std::string_view> lines = lines_of(lap.lines);
+  const auto found = settle_in_log(with.log_path, with.file_mode, lap.from, lines);
+  if (!found) return found.error();
   if (!found->uncertain.empty()) {
     with.on_notice({notice_code::events_repeated, severity::warning, 0,
-                    "'" + journal::path_of(with.log_path) + "' holds " + std::to_string(lines.size()) +
+                    "the journal of '" + with.log_path + "' holds " + std::to_string(lines.size()) +
                         " events of a process that ended without notice, and whether they are in the log is unknown, since " +
                         found->uncertain + ": they are written again, and may be there twice"});
   }
@@ -72,7 +65,7 @@ result<std::uint64_t> recover(const journal& from, const journal_recovery& with)
     ++count;
   }
   if (count != 0) with.write(missing, static_cast<std::size_t>(count));
-  if (auto failed = sync_log(with.log_path, lap->from.segment)) return std::move(*failed);
+  if (auto failed = sync_log(with.log_path, lap.from.segment)) return std::move(*failed);
   return count;
 }
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What became of a batch whose writer died, or failed: the log tells.
+// Which lines of a batch are in the log.
 module;
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -14,19 +12,19 @@ module;
 #include <unordered_map>
 #include <utility>
 #include <vector>
-module annals.drain;
-import annals.segment;
+module annals.recovery;
 import annals.content;
 
 namespace annals {
 
 namespace {
 
-// The lines that are looked for. Equal ones are told apart by their number alone, as the log does not either.
+// The lines to look for. Of equal lines only the count matters.
 class wanted_lines {
  public:
   explicit wanted_lines(std::span<const std::string_view> lines) : lines_(lines), arrived_(lines.size(), false) {
-    for (std::size_t i = lines.size(); i-- > 0;) by_text_[without_newline(lines[i])].push_back(i);  // taken from the back
+    for (std::size_t i = lines.size(); i-- > 0;)
+      by_text_[without_newline(lines[i])].push_back(i);  // found() takes from the back
   }
 
   void found(std::string_view text) {
@@ -54,22 +52,22 @@ class wanted_lines {
   std::unordered_map<std::string_view, std::vector<std::size_t>> by_text_;
 };
 
-// Why the log is not the one in which `from` was a place, or nothing.
-std::string does_not_fit(const source::view& log, const ring::log_place& from) {
+// Why `from` is not a place in this log; empty where it is one.
+std::string does_not_fit(const source::view& log, const segment::log_place& from) {
   if (from.segment > log.live_number) return "the log's segments have been removed";
   if (from.segment < log.live_number) {
     const bool is_there = std::any_of(log.closed.begin(), log.closed.end(),
                                       [&](const segment::closed_segment& one) { return one.number == from.segment; });
     return is_there ? "" : "the segment that was being written to is gone";
   }
-  if (from.inode == 0) return "";  // there was none then
+  if (from.inode == 0) return "";  // there was no live segment then
   if (!log.live.is_open()) return "the live segment was removed";
   const io::file_status& live = log.live.identity();
   if (live.device != from.device || live.inode != from.inode) return "the live segment was replaced";
   return live.bytes < from.offset ? "the live segment was cut" : "";
 }
 
-// Hands the lines of a segment, from an offset on, to `wanted`. What has no newline at the end is returned, where `is_live`.
+// Passes the lines of a segment, from an offset on, to `wanted`. Returns the partial line at the end of a live segment.
 result<std::string> look_through(source::content& content, std::uint64_t offset, bool is_live, wanted_lines& wanted) {
   auto end = content.bytes();
   if (!end) return std::move(end.error());
@@ -94,7 +92,7 @@ result<std::string> look_through(source::content& content, std::uint64_t offset,
 
 }  // namespace
 
-result<arrivals> find_in_log(const std::string& path, const ring::log_place& from, std::span<const std::string_view> lines) {
+result<arrivals> find_in_log(const std::string& path, const segment::log_place& from, std::span<const std::string_view> lines) {
   auto log = source::view_of(path);
   if (!log) return std::move(log.error());
   arrivals found;
@@ -131,60 +129,14 @@ result<arrivals> find_in_log(const std::string& path, const ring::log_place& fro
   return found;
 }
 
-void finish_torn(arrivals& found, const std::string& path, unsigned mode, std::string_view line) {
+result<arrivals> settle_in_log(const std::string& path, unsigned mode, const segment::log_place& from,
+                               std::span<const std::string_view> lines) {
+  auto found = find_in_log(path, from, lines);
+  if (!found || !found->torn) return found;
   auto live = io::file::open(path, io::open_for::appending, mode);
-  if (!live) return;
+  if (!live) return found;
   std::size_t appended = 0;
-  if (live->append(line.substr(found.torn_bytes), appended) == 0) found.arrived[*found.torn] = true;
-}
-
-namespace {
-
-// The lines of the ring that are not in the log.
-std::vector<std::string_view> lines_left(const std::string& log_path, const ring::file_header& header, const char* records) {
-  const std::vector<ring::record> whole = ring::whole_records(header, records);
-  std::vector<std::string_view> taken;
-  for (const ring::record& one : whole) {
-    if (one.state == ring::mark::taken) taken.push_back(one.line);
-  }
-  const auto phase = static_cast<ring::phase>(header.phase.load(std::memory_order_acquire));
-  std::vector<bool> arrived(taken.size(), phase == ring::phase::done);
-  if (phase == ring::phase::writing) {
-    auto found = find_in_log(log_path, header.batch, taken);
-    if (found) arrived = std::move(found->arrived);
-    // What lacks only its newline is an event to readers already.
-    if (found && found->torn && found->torn_bytes + 1 == taken[*found->torn].size()) arrived[*found->torn] = true;
-  }
-  std::vector<std::string_view> left;
-  std::size_t next = 0;
-  for (const ring::record& one : whole) {
-    if (one.state == ring::mark::taken && arrived[next++]) continue;
-    left.push_back(one.line);
-  }
-  return left;
-}
-
-}  // namespace
-
-left_in_ring left_in_ring::of(const std::string& path) {
-  left_in_ring found;
-  const std::string ring_path = path + ".ring";
-  const auto there = io::status_at(ring_path);
-  if (!there || !*there || (*there)->kind != io::file_kind::regular || (*there)->bytes < ring::page_bytes) return {};
-  auto owner = io::lock_file::open(ring_path, 0600);
-  if (!owner || owner->lock() != 0) return {};
-  const auto status = owner->status();
-  if (!status) return {};
-  alignas(ring::file_header) char first[sizeof(ring::file_header)] = {};
-  const auto got = owner->read_at(first, sizeof first, 0);
-  const auto& read = *reinterpret_cast<const ring::file_header*>(first);
-  if (!got || *got != sizeof first || ring::fault_of(read, status->bytes)) return {};
-  auto mapped = io::wrapped_mapping::of(ring_path, ring::page_bytes, static_cast<std::size_t>(read.bytes), *status);
-  if (!mapped) return {};
-  found.owner_ = std::move(*owner);
-  found.mapping_ = std::move(*mapped);
-  const auto& header = *reinterpret_cast<const ring::file_header*>(found.mapping_.head());
-  found.lines_ = lines_left(path, header, found.mapping_.wrapped());
+  if (live->append(lines[*found->torn].substr(found->torn_bytes), appended) == 0) found->arrived[*found->torn] = true;
   return found;
 }
 

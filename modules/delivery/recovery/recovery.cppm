@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// annals.recovery: what a dead process left of its events, in a ring or in a journal, and which of them are in the log. The
+// deliveries use it to go on after a crash or a failed write, the readers to show events that are not in the log yet.
+//
+// Exactly once: a ring and a journal remember where in the log their lines are written. After a crash the lines that stand in
+// the log behind that place are compared with those in the ring or the journal, and only the missing ones are written again. A
+// line can appear twice only where the log was replaced in between, or where the sink keeps no log to look into.
+module;
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+export module annals.recovery;
+import annals.event;
+import annals.io;
+import annals.segment;
+
+export namespace annals {
+
+// Which lines of a batch are in the log.
+struct arrivals {
+  std::vector<bool> arrived;  // for each line
+  std::string uncertain;      // why this is unknown, and every line counts as missing; empty where it is known
+  // The log ends in the middle of line `torn`, and has `torn_bytes` of it; nothing where the log ends with a whole line.
+  std::optional<std::size_t> torn;
+  std::size_t torn_bytes = 0;
+};
+
+// Looks for lines (each with its newline) in the log at `path`, in plain and compressed segments, from the place `from` on.
+// Changes nothing. Errors: io, and what reading a segment returns.
+result<arrivals> find_in_log(const std::string& path, const segment::log_place& from, std::span<const std::string_view> lines);
+
+// The same after the death of the log's writer: a partial last line that is the beginning of one of the lines is completed in
+// the log first, and counts as arrived. `mode` is that of a live segment where there is none. Where completing fails, the line
+// counts as missing, and the sink ends the partial one.
+result<arrivals> settle_in_log(const std::string& path, unsigned mode, const segment::log_place& from,
+                               std::span<const std::string_view> lines);
+
+// The lines that a dead owner left in the ring of the log at `path`. For readers: changes nothing. While this object lives, no
+// process can own the ring, so nobody brings the lines into the log meanwhile.
+class left_in_ring {
+ public:
+  left_in_ring() noexcept = default;  // no lines
+  // No lines either where there is no ring, where its owner is alive, and where the ring is damaged.
+  static left_in_ring of(const std::string& path);
+  const std::vector<std::string_view>& lines() const noexcept { return lines_; }  // in their order, each with its newline
+
+ private:
+  io::lock_file owner_;
+  io::wrapped_mapping mapping_;
+  std::vector<std::string_view> lines_;  // in mapping_
+};
+
+// The lines of one lap of a journal (annals.durable), each with its newline, and where in the log they were written.
+struct journal_lap {
+  segment::log_place from;
+  std::string lines;
+  std::size_t count = 0;
+};
+
+// The log that a lap is brought into.
+struct journal_recovery {
+  std::string log_path;
+  unsigned file_mode = 0600;
+  std::function<void(std::string_view lines, std::size_t count)> write;  // appends lines to the log; throws when it fails
+  notice_handler on_notice;  // events_repeated
+};
+
+// Writes the lines of a lap that the log lacks, and makes the log durable from the lap's place on. Returns the number of lines
+// written. Can be repeated after an interruption. Errors: io, sync_failed; and whatever `write` throws.
+result<std::uint64_t> recover(const journal_lap& lap, const journal_recovery& with);
+
+}  // namespace annals
