@@ -29,9 +29,10 @@ set(ANNALS_INTERNAL_INTERFACES
   modules/core/io/threads/threads.cppm
   modules/core/io/watch/watch.cppm
   modules/core/io/worker/worker.cppm
-  modules/delivery/drain/drain.cppm
+  modules/delivery/delivery/delivery.cppm
   modules/delivery/durable/durable.cppm
   modules/delivery/recovery/recovery.cppm
+  modules/delivery/ring/drain/drain.cppm
   modules/delivery/ring/ring.cppm
   modules/host/plugin/elf/elf.cppm
   modules/storage/archiver/archiver.cppm
@@ -71,17 +72,19 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/json/encode.cpp
   modules/core/options/options.cpp
   modules/core/text/text.cpp
-  modules/delivery/drain/drain.cpp
+  modules/delivery/delivery/delivery.cpp
+  modules/delivery/delivery/fork_hook.cpp
+  modules/delivery/durable/durable_delivery.cpp
   modules/delivery/durable/journal.cpp
-  modules/delivery/logger/durable_delivery.cpp
-  modules/delivery/logger/fork_guard.cpp
   modules/delivery/logger/from_config.cpp
   modules/delivery/logger/logger.cpp
   modules/delivery/logger/recover.cpp
-  modules/delivery/logger/ring_delivery.cpp
   modules/delivery/recovery/arrivals.cpp
   modules/delivery/recovery/journal.cpp
   modules/delivery/recovery/left_in_ring.cpp
+  modules/delivery/ring/drain/drain.cpp
+  modules/delivery/ring/drain/owned_ring.cpp
+  modules/delivery/ring/drain/ring_delivery.cpp
   modules/delivery/ring/ring.cpp
   modules/host/config/check_config.cpp
   modules/host/plugin/elf/elf.cpp

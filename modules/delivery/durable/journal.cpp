@@ -9,7 +9,6 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 module annals.durable;
@@ -21,8 +20,7 @@ namespace {
 
 constexpr char magic[8] = {'A', 'N', 'N', 'A', 'L', 'S', 'J', 'N'};
 constexpr std::uint32_t version = 1;
-constexpr int open_tries = 20;  // somebody may be about to remove it
-constexpr std::chrono::milliseconds open_pause{5};
+constexpr std::chrono::milliseconds open_wait{100};  // another process may be about to remove it
 constexpr std::size_t bytes_max = 1024 * 1024 * 1024;
 
 struct file_header {
@@ -71,50 +69,26 @@ std::size_t journal::pages_for(std::size_t line_bytes) noexcept {
 
 result<journal> journal::open(const std::string& log_path, std::size_t bytes, unsigned mode, const notice_handler& on_notice) {
   const std::string path = path_of(log_path);
-  for (int tries = 0; tries < open_tries; ++tries) {
-    auto opened = open_file(path, bytes, mode, on_notice);
-    if (!opened) return std::move(opened.error());
-    if (*opened) return std::move(**opened);
-    std::this_thread::sleep_for(open_pause);
-  }
-  return journal_error(errc::ring_not_owned, "cannot use '" + path + "': another process owns it");
-}
-
-// Nothing where another has it, or it was replaced at this moment.
-result<std::optional<journal>> journal::open_file(const std::string& path, std::size_t bytes, unsigned mode,
-                                                  const notice_handler& on_notice) {
   journal made;
-  made.path_ = path;
-  auto opened = io::lock_file::open(path, mode, &made.grown_);
-  if (!opened) return std::move(opened.error());
-  if (opened->is_doubtful() || opened->lock() != 0) return std::optional<journal>();
-  made.file_ = std::move(*opened);
-  const auto held = made.file_.status();
-  if (!held) return held.error();
-  const auto at_path = io::status_at(path);
-  if (!at_path) return at_path.error();
-  if (!*at_path || !io::same_file(**at_path, *held)) return std::optional<journal>();
-  if (held->bytes != 0) {
-    const auto fault = made.read_header();
-    if (!fault) return std::optional<journal>(std::move(made));
-    std::string when = to_string(timestamp{io::calls().now(), precision::microseconds});
-    std::replace(when.begin(), when.end(), ':', '-');
-    const std::string aside = path + ".damaged-" + when.substr(0, when.find('+'));
-    if (auto failed = io::rename(path, aside)) return std::move(*failed);
+  for (;;) {
+    auto taken = io::owned_file::take(path, mode, open_wait, &made.grown_);
+    if (!taken) return std::move(taken.error());
+    if (!*taken) return journal_error(errc::ring_not_owned, "cannot use '" + path + "': another process owns it");
+    made.file_ = std::move(**taken);
+    const auto status = made.file_.status();
+    if (!status) return status.error();
+    const auto fault = made.read_header(status->bytes, bytes);
+    if (!fault) return fault.error();
+    if (!*fault) return made;
+    const auto aside = made.file_.set_aside();
+    if (!aside) return aside.error();
     on_notice({notice_code::journal_damaged, severity::error, 0,
-               "'" + path + "' is no journal that can be used: " + *fault + ". It was set aside as '" + aside +
+               "'" + path + "' is no journal that can be used: " + **fault + ". It was set aside as '" + *aside +
                    "', and a new one begun; events in it that are not in the log can be looked for there with strings(1)"});
-    return std::optional<journal>();
   }
-  if (auto failed = made.make(bytes)) {
-    (void)io::remove(path);
-    return std::move(*failed);
-  }
-  return std::optional<journal>(std::move(made));
 }
 
-// All of its blocks are written once: then no later write needs more than the write itself. The header comes last: a file that
-// has none is no journal yet.
+// Writes all blocks once, so that later writes only overwrite. The header comes last: a file without one is not a journal yet.
 std::optional<error> journal::make(std::size_t bytes) {
   const std::string zeros(256 * 1024, '\0');
   for (std::size_t at = 0; at < bytes + page_bytes; at += zeros.size()) {
@@ -134,34 +108,38 @@ std::optional<error> journal::make(std::size_t bytes) {
   if (auto failed = file_.sync_data()) return failed;
   capacity_ = bytes;
   if (auto failed = io::sync_directories(grown_)) return failed;
-  return io::sync_directory(io::parent_of(path_));
+  return io::sync_directory(io::parent_of(file_.path()));
 }
 
-// What is wrong with it, or nothing. A file of zeros is one whose maker died: it has nothing.
-std::optional<std::string> journal::read_header() {
+// What is wrong with the file, or nothing. A file without a header is one whose maker died before it was used: it is made anew,
+// with `bytes` of groups where it is empty.
+result<std::optional<std::string>> journal::read_header(std::uint64_t file_bytes, std::size_t bytes) {
   file_header header = {};
   const auto got = file_.read_at(reinterpret_cast<char*>(&header), sizeof header, 0);
-  if (!got) return got.error().message;
-  const auto status = file_.status();
-  if (!status) return status.error().message;
+  if (!got) return got.error();
   const file_header zeros = {};
   if (std::memcmp(&header, &zeros, sizeof header) == 0) {
-    const auto failed = make(std::max<std::size_t>(bytes_default, page_bytes));
-    return failed ? std::optional(failed->message) : std::nullopt;
+    if (auto failed = make(file_bytes == 0 ? bytes : bytes_default)) {
+      if (file_bytes == 0) (void)io::remove(file_.path());
+      return std::move(*failed);
+    }
+    return std::optional<std::string>();
   }
+  const auto fault = [](std::string why) { return std::optional(std::move(why)); };
   if (*got != sizeof header || std::memcmp(header.magic, magic, sizeof magic) != 0) {
-    return "it does not begin with ANNALSJN, and so is none";
+    return fault("it does not begin with ANNALSJN, and so is none");
   }
   if (header.version != version) {
-    return "it is of version " + std::to_string(header.version) + "; this library knows version " + std::to_string(version);
+    return fault("it is of version " + std::to_string(header.version) + "; this library knows version " +
+                 std::to_string(version));
   }
-  if (header.check != check_of(header)) return "its header is damaged: the check does not fit";
+  if (header.check != check_of(header)) return fault("its header is damaged: the check does not fit");
   if (header.page_bytes != page_bytes || header.bytes < page_bytes || header.bytes > bytes_max ||
-      header.bytes % page_bytes != 0 || status->bytes != header.bytes + page_bytes) {
-    return "it has " + std::to_string(status->bytes) + " bytes, which does not fit its header";
+      header.bytes % page_bytes != 0 || file_bytes != header.bytes + page_bytes) {
+    return fault("it has " + std::to_string(file_bytes) + " bytes, which does not fit its header");
   }
   capacity_ = static_cast<std::size_t>(header.bytes);
-  return std::nullopt;
+  return std::optional<std::string>();
 }
 
 result<journal_lap> journal::read_lap() const {
@@ -192,7 +170,7 @@ result<journal_lap> journal::read_lap() const {
 }
 
 void journal::begin_lap(const segment::log_place& from) noexcept {
-  // Any other number than those of laps whose groups are still in the file.
+  // A number that no lap has whose groups are still in the file.
   const auto now = static_cast<std::uint64_t>(std::max<std::int64_t>(io::calls().now().time_since_epoch().count(), 0));
   lap_ = std::max(lap_ + 1, now);
   index_ = 0;
@@ -222,7 +200,7 @@ std::optional<error> journal::append(std::string_view lines, std::size_t count) 
 }
 
 std::optional<error> journal::remove() {
-  auto removed = io::remove(path_);
+  auto removed = io::remove(file_.path());
   if (!removed) return std::move(removed.error());
   return std::nullopt;
 }

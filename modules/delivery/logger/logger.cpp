@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,15 +16,13 @@ module;
 #include <vector>
 module annals.logger;
 import annals.archiver;
-import annals.drain;
-import annals.io;
+import annals.delivery;
 import annals.durable;
+import annals.io;
 import annals.json;
 import annals.reader;
-import annals.ring;
-import annals.segment;
+import annals.ring.drain;
 import annals.sinks.file;
-#include "state.h"
 
 namespace annals {
 
@@ -62,8 +55,6 @@ void check_ring(logger_options& options) {
   options.ring_bytes = std::bit_ceil(options.ring_bytes);
 }
 
-}  // namespace
-
 logger_options checked(logger_options options) {
   if (options.path.empty() && !options.sink) {
     throw failure(
@@ -91,100 +82,93 @@ logger_options checked(logger_options options) {
   return options;
 }
 
-// Made when the library is loaded, and never destroyed.
-const std::shared_ptr<const error>& out_of_memory = *new std::shared_ptr<const error>(
-    std::make_shared<const error>(error{errc::io, 0, "cannot log the event: no memory left"}));
+std::unique_ptr<sink> sink_of(logger_options& options) {
+  if (options.sink) return std::move(options.sink);
+  return std::make_unique<file_sink>(options.path, options.file_mode);
+}
+
+std::unique_ptr<event_delivery> delivery_of(const logger_options& options, output& to) {
+  switch (options.delivery) {
+    case delivery::direct: break;
+    case delivery::ring:
+      return std::make_unique<ring_delivery>(
+          to, ring_options{options.ring_bytes, options.latency_max, options.on_full, options.ring_in_use});
+    case delivery::durable: return std::make_unique<durable_delivery>(to);
+  }
+  return std::make_unique<direct_delivery>(to);
+}
+
+}  // namespace
+
+struct audit_logger::state {
+  explicit state(logger_options given);
+  ~state();
+  state(const state&) = delete;
+  state& operator=(const state&) = delete;
+
+  receipt append_long(const json::line_parts& parts, time_point now) noexcept;
+  // Takes the buffer for long lines, or gives one back to be used again.
+  std::vector<char> exchange_long_line(std::vector<char> other) noexcept {
+    const std::lock_guard lock(long_line_mutex);
+    return std::exchange(long_line, std::move(other));
+  }
+
+  logger_options options;  // like the next two, not changed after the constructor
+  reporter reporting;
+  std::unique_ptr<background_archiver> archiver;  // null without one
+  std::optional<output> out;
+  std::unique_ptr<event_delivery> deliver;
+  std::mutex long_line_mutex;
+  std::vector<char> long_line;
+  std::atomic<std::uint64_t> synced = 0;  // the last sequence number that a sync() covered
+  fork_hook hook;
+};
 
 audit_logger::state::state(logger_options given)
-    : options(checked(std::move(given))), reports(options.on_error, options.on_notice) {
-  sink = std::move(options.sink);
-  if (!sink) sink = std::make_unique<file_sink>(options.path, options.file_mode);
+    : options(checked(std::move(given))), reporting(options.on_error, options.on_notice), hook({&long_line_mutex}, [this] {
+        if (archiver) archiver->become_child();
+      }) {
   if (options.archiver) {
     archiver = std::make_unique<background_archiver>(std::move(options.archiver), options.path,
-                                                     [this](const notice& what) { reports.report(what); });
+                                                     [this](const notice& what) { reporting.report(what); });
   }
-  sink->set_notice_handler([this](const notice& what) {
+  const auto on_notice = [this](const notice& what) {
     if (archiver && (what.code == notice_code::segment_closed || what.code == notice_code::disk_space)) archiver->wake();
-    if (what.code == notice_code::segment_closed || what.code == notice_code::file_replaced) log_moved = true;
-    pending_notices.push_back(what);
-  });
-  through_ring = options.delivery == delivery::ring;
-  fork_guard::instance.add(*this);
+  };
+  out.emplace(sink_of(options), output_options{options.path, options.file_mode, options.timestamps, on_notice}, reporting);
+  deliver = delivery_of(options, *out);
 }
 
+// The sink is destroyed before the archiver, which it may wake until then.
 audit_logger::state::~state() {
-  fork_guard::instance.remove(*this);
-  drain.reset();
-  close_journal();
-  sink.reset();  // which may still have something to say
-  archiver.reset();
-  for (const notice& what : pending_notices) reports.report(what);
-}
-
-// The exception being handled, as an error.
-std::shared_ptr<const error> current_error() noexcept try {
-  try {
-    throw;
-  } catch (const failure& thrown) {
-    return std::make_shared<const error>(thrown.cause());
-  } catch (const std::bad_alloc&) {
-    return out_of_memory;
-  } catch (const std::exception& thrown) {
-    return std::make_shared<const error>(error{errc::sink_failed, 0, std::string("the sink failed: ") + thrown.what()});
-  } catch (...) {
-    return std::make_shared<const error>(
-        error{errc::sink_failed, 0, "the sink failed: it threw something that is no std::exception"});
-  }
-} catch (...) {
-  return out_of_memory;
-}
-
-void audit_logger::state::unlock_and_report(const error* cause, call_kind kind) noexcept {
-  const std::vector<notice> heard = std::exchange(pending_notices, {});
-  notices.add(heard.size());
-  sink_mutex.unlock();
-  if (cause != nullptr && kind == call_kind::event) failed.fetch_add(1, std::memory_order_relaxed);
-  for (const notice& what : heard) reports.report(what);
-  if (cause != nullptr) reports.report(*cause);
-}
-
-receipt audit_logger::state::refuse(error cause) noexcept try {
-  failed.fetch_add(1, std::memory_order_relaxed);
-  reports.report(cause);
-  return receipt(std::make_shared<const error>(std::move(cause)));
-} catch (...) {
-  return receipt(out_of_memory);
-}
-
-receipt audit_logger::state::refuse_without_memory() noexcept {
-  failed.fetch_add(1, std::memory_order_relaxed);
-  reports.report(*out_of_memory);
-  return receipt(out_of_memory);
+  deliver.reset();
+  out.reset();
 }
 
 receipt audit_logger::state::append_long(const json::line_parts& parts, time_point now) noexcept try {
   const auto too_long = [this](std::size_t found) {
-    return refuse({errc::line_too_long, 0,
-                   "cannot log the event to '" + options.path + "': its line has " + std::to_string(found) +
-                       " bytes or more; expected at most " + std::to_string(options.max_line_bytes) + " (max_line_bytes)"});
+    return out->refuse({errc::line_too_long, 0,
+                        "cannot log the event to '" + options.path + "': its line has " + std::to_string(found) +
+                            " bytes or more; expected at most " + std::to_string(options.max_line_bytes) +
+                            " (max_line_bytes)"});
   };
   if (const std::size_t least = json::line_bytes_floor(parts); least > options.max_line_bytes) return too_long(least);
   const auto exact = json::line_bytes(parts);
-  if (!exact) return refuse(exact.error());
+  if (!exact) return out->refuse(exact.error());
   if (*exact > options.max_line_bytes) return too_long(*exact);
   if (*exact <= stack_line_bytes) {
     char line[stack_line_bytes];
     const auto encoded = json::encode_line(parts, line);
-    return encoded ? append({line, *encoded}, now) : refuse(encoded.error());
+    return encoded ? deliver->append({line, *encoded}, now) : out->refuse(encoded.error());
   }
   std::vector<char> line = exchange_long_line({});
   if (line.size() < *exact) line.resize(*exact);
   const auto encoded = json::encode_line(parts, line.data());
-  receipt made = encoded ? append({line.data(), *encoded}, now) : refuse(encoded.error());
+  receipt made = encoded ? deliver->append({line.data(), *encoded}, now) : out->refuse(encoded.error());
   if (line.size() <= kept_line_bytes) (void)exchange_long_line(std::move(line));
   return made;
 } catch (...) {
-  return refuse_without_memory();
+  return out->refuse_without_memory();
 }
 
 audit_logger::audit_logger(logger_options options)
@@ -194,23 +178,23 @@ audit_logger::~audit_logger() = default;
 
 receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
   char ts[timestamp_bytes_max];
-  // In a ring an event costs less than reading the clock does: the coarse one, some ms late, will do for seconds.
+  // Putting an event into a ring costs less than reading the exact clock. The coarse one, some ms late, suffices for seconds.
   const bool is_coarse = state_->options.delivery == delivery::ring && state_->options.timestamps == precision::seconds;
   const time_point now = is_coarse ? io::calls().now_coarse() : io::calls().now();
   const timestamp time = details.ts ? *details.ts : timestamp{now, state_->options.timestamps};
   const std::size_t ts_bytes = format_timestamp(time, ts);
   if (ts_bytes == 0) {
-    return state_->refuse({errc::invalid_time, 0, "cannot log the event: its time lies outside the years 0000 to 9999"});
+    return state_->out->refuse({errc::invalid_time, 0, "cannot log the event: its time lies outside the years 0000 to 9999"});
   }
   const json::line_parts parts = {{ts, ts_bytes}, container, action, details};
   if (json::line_bytes_bound(parts) > stack_line_bytes) return state_->append_long(parts, now);
   char line[stack_line_bytes];
   const auto encoded = json::encode_line(parts, line);
-  if (!encoded) return state_->refuse(encoded.error());
+  if (!encoded) return state_->out->refuse(encoded.error());
   if (*encoded > state_->options.max_line_bytes) return state_->append_long(parts, now);  // which refuses it
-  return state_->append({line, *encoded}, now);
+  return state_->deliver->append({line, *encoded}, now);
 } catch (...) {
-  return state_->refuse_without_memory();
+  return state_->out->refuse_without_memory();
 }
 
 receipt audit_logger::log_event(const event& e) noexcept try {
@@ -237,23 +221,20 @@ receipt audit_logger::log_event(const event& e) noexcept try {
   if (!e.ts.empty()) {
     details.ts = parse_timestamp(e.ts);
     if (!details.ts) {
-      return state_->refuse({errc::invalid_time, 0,
-                             "cannot log the event: its ts is " + json::quoted(e.ts) +
-                                 "; expected an RFC 3339 time like 2026-11-23T09:00:00+00:00"});
+      return state_->out->refuse({errc::invalid_time, 0,
+                                  "cannot log the event: its ts is " + json::quoted(e.ts) +
+                                      "; expected an RFC 3339 time like 2026-11-23T09:00:00+00:00"});
     }
   }
   return record(e.container, e.action, details);
 } catch (...) {
-  return state_->refuse_without_memory();
+  return state_->out->refuse_without_memory();
 }
 
 receipt audit_logger::sync() noexcept {
   state& s = *state_;
-  const std::uint64_t last = s.last_accepted();
-  if (auto cause = s.flush()) return receipt(std::move(cause));
-  const auto sync = [&s] { s.options.delivery == delivery::durable ? s.sync_log_itself(nullptr) : s.sink->sync(); };
-  if (auto cause = s.with_sink(call_kind::other, sync)) return receipt(std::move(cause));
-  s.sync_ring();
+  const std::uint64_t last = s.deliver->stats().last_sequence;
+  if (auto cause = s.deliver->sync()) return receipt(std::move(cause));
   for (std::uint64_t before = s.synced.load(); before < last && !s.synced.compare_exchange_weak(before, last);) continue;
   return receipt(last);
 }
@@ -265,12 +246,12 @@ receipt audit_logger::sync(const receipt& of) noexcept {
 }
 
 receipt audit_logger::reopen() noexcept {
-  auto cause = state_->with_sink(call_kind::other, [&] { state_->sink->reopen(); });
-  return cause ? receipt(std::move(cause)) : receipt(state_->last_accepted());
+  auto cause = state_->out->use([](sink& to) { to.reopen(); });
+  return cause ? receipt(std::move(cause)) : receipt(state_->deliver->stats().last_sequence);
 }
 
 std::vector<event> audit_logger::tail_log(std::int64_t n) const {
-  (void)state_->flush();  // a failure is reported; what is in the log can be read all the same
+  (void)state_->deliver->flush();  // a failure is reported; what is in the log can be read all the same
   std::optional<damage> first;
   std::uint64_t count = 0;
   const auto note = [&](const damage& found) {
@@ -278,15 +259,28 @@ std::vector<event> audit_logger::tail_log(std::int64_t n) const {
   };
   std::vector<event> events = annals::tail_log(state_->options.path, n, {.on_damage = note});
   if (first) {
-    state_->reports.report(notice{notice_code::lines_skipped, severity::warning, 0,
-                                  "'" + first->file + "': " + std::to_string(count) + (count == 1 ? " line" : " lines") +
-                                      " skipped; at offset " + std::to_string(first->offset) + ": " + first->cause});
+    state_->reporting.report(notice{notice_code::lines_skipped, severity::warning, 0,
+                                    "'" + first->file + "': " + std::to_string(count) + (count == 1 ? " line" : " lines") +
+                                        " skipped; at offset " + std::to_string(first->offset) + ": " + first->cause});
   }
   return events;
 }
 
 logger_stats audit_logger::stats() const noexcept {
-  return state_->stats();
+  const output& out = *state_->out;
+  const delivery_stats delivered = state_->deliver->stats();
+  logger_stats now;
+  now.accepted = delivered.accepted;
+  now.failed = out.failed();
+  now.bytes = out.bytes();
+  now.notices = out.notices();
+  now.dropped = delivered.dropped;
+  now.recovered = delivered.recovered;
+  if (state_->archiver) {
+    const archive_progress done = state_->archiver->progress();
+    now.archive = {done.archived, done.waiting, done.failed, done.bytes_in, done.bytes_out, done.in_work};
+  }
+  return now;
 }
 
 const std::string& audit_logger::path() const noexcept {

@@ -18,6 +18,7 @@ module;
 export module annals.recovery;
 import annals.event;
 import annals.io;
+import annals.io.owned_file;
 import annals.segment;
 
 export namespace annals {
@@ -51,7 +52,7 @@ class left_in_ring {
   const std::vector<std::string_view>& lines() const noexcept { return lines_; }  // in their order, each with its newline
 
  private:
-  io::lock_file owner_;
+  io::owned_file owner_;
   io::wrapped_mapping mapping_;
   std::vector<std::string_view> lines_;  // in mapping_
 };
@@ -68,7 +69,7 @@ struct journal_recovery {
   std::string log_path;
   unsigned file_mode = 0600;
   std::function<void(std::string_view lines, std::size_t count)> write;  // appends lines to the log; throws when it fails
-  notice_handler on_notice;  // events_repeated
+  notice_handler on_notice;                                              // events_repeated
 };
 
 // Writes the lines of a lap that the log lacks, and makes the log durable from the lap's place on. Returns the number of lines

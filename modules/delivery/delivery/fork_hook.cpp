@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+module annals.delivery;
+
+namespace annals {
+
+namespace {
+
+// All hooks of the process, and what happens at a fork.
+class fork_guard {
+ public:
+  static fork_guard& instance;
+
+  void add(const fork_hook& one) {
+    const std::lock_guard lock(mutex_);
+    locks_count_ += one.locks.size();
+    locked_.reserve(locks_count_);
+    all_.push_back(&one);
+  }
+  void remove(const fork_hook& one) noexcept {
+    const std::lock_guard lock(mutex_);
+    locks_count_ -= one.locks.size();
+    std::erase(all_, &one);
+  }
+
+ private:
+  fork_guard() { (void)io::at_fork(prepare, release, release_in_child); }
+  static void prepare();
+  static void release();
+  static void release_in_child();
+
+  std::mutex mutex_;
+  std::vector<const fork_hook*> all_;
+  std::size_t locks_count_ = 0;
+  std::vector<std::mutex*> locked_;  // between prepare and release; with room for all, so that prepare allocates nothing
+};
+
+// Made when the library is loaded, so that no fork finds it half made. Never destroyed, so that a logger may outlive it.
+fork_guard& fork_guard::instance = *new fork_guard;
+
+// False where the lock stays taken: its holder may be waiting for a lock that this thread has.
+bool lock_soon(std::mutex& one) {
+  constexpr std::chrono::milliseconds patience{20};
+  constexpr std::chrono::microseconds pause{50};
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (!one.try_lock()) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(pause);
+  }
+  return true;
+}
+
+// Locks all, in whatever order other threads lock some of them (a sink may own a logger). As std::lock does, it blocks on one
+// lock only while it holds no other, and starts again with the lock that was not free.
+void fork_guard::prepare() {
+  instance.mutex_.lock();
+  std::vector<std::mutex*>& locks = instance.locked_;
+  locks.clear();
+  for (const fork_hook* const one : instance.all_) locks.insert(locks.end(), one->locks.begin(), one->locks.end());
+  for (std::size_t first = 0; first < locks.size();) {
+    std::swap(locks.front(), locks[first]);
+    locks.front()->lock();
+    std::size_t held = 1;
+    while (held < locks.size() && lock_soon(*locks[held])) ++held;
+    if (held == locks.size()) return;
+    for (std::size_t i = 0; i < held; ++i) locks[i]->unlock();
+    first = held;
+  }
+}
+
+void fork_guard::release() {
+  for (std::mutex* const one : instance.locked_) one->unlock();
+  instance.mutex_.unlock();
+}
+
+void fork_guard::release_in_child() {
+  for (const fork_hook* const one : instance.all_) {
+    if (one->in_child) one->in_child();
+  }
+  release();
+}
+
+}  // namespace
+
+fork_hook::fork_hook(std::vector<std::mutex*> held, std::function<void()> call)
+    : locks(std::move(held)), in_child(std::move(call)) {
+  fork_guard::instance.add(*this);
+}
+
+fork_hook::~fork_hook() {
+  fork_guard::instance.remove(*this);
+}
+
+}  // namespace annals
