@@ -2,14 +2,16 @@
 //
 // annals adopt: files that others rotated become segments of a log.
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "exit_code.h"
 import annals;
 #include "exit_code_of.h"
-#include "keeping/arguments.h"
+#include "keeping/commands.h"
 
 namespace cli {
 
@@ -21,8 +23,8 @@ int run_adopt(const adopt_arguments& arguments) {
     return files.error().code == annals::errc::invalid_argument ? refused : io_error;
   }
   for (const annals::adopted_file& one : *files) {
-    std::printf("%s %s -> %s\n", arguments.yes ? "renamed" : "would rename", visible(one.from).c_str(),
-                visible(one.to).c_str());
+    std::printf("%s %s -> %s\n", arguments.yes ? "renamed" : "would rename", display::visible(one.from).c_str(),
+                display::visible(one.to).c_str());
   }
   if (!arguments.yes) complain("nothing was done; --yes does it");
   return std::fflush(stdout) == 0 ? ok : io_error;

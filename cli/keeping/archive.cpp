@@ -17,10 +17,11 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
-#include "display/display.h"
+#include "complain.h"
+#include "exit_code.h"
 import annals;
 #include "exit_code_of.h"
+#include "keeping/commands.h"
 
 namespace cli {
 

@@ -8,11 +8,12 @@
 #include <string_view>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "exit_code.h"
 import annals;
 #include "exit_code_of.h"
-#include "keeping/arguments.h"
+#include "keeping/commands.h"
 
 namespace cli {
 
@@ -28,8 +29,8 @@ int code_of(const annals::error& cause) {
 void print(const char* verb, const annals::planned_deletion& one) {
   const std::string events = one.segment.events ? ", " + std::to_string(*one.segment.events) + " events" : "";
   std::printf("%s segment %llu, %s%s, %llu bytes on disk: %s\n", verb, static_cast<unsigned long long>(one.segment.number),
-              visible(one.segment.path).c_str(), events.c_str(), static_cast<unsigned long long>(one.segment.bytes_on_disk),
-              visible(one.why).c_str());
+              display::visible(one.segment.path).c_str(), events.c_str(),
+              static_cast<unsigned long long>(one.segment.bytes_on_disk), display::visible(one.why).c_str());
 }
 
 int finish(const std::vector<annals::unmet_limit>& unmet, int code) {
@@ -102,18 +103,18 @@ int run_hold_list(const hold_arguments& arguments) {
   if (!holds) return code_of(holds.error());
   for (const annals::hold& one : *holds) {
     if (arguments.json) {
-      std::string line = "{\"name\":" + json_string(one.name);
-      if (one.from) line += ",\"from\":" + json_string(text_of(one.from));
-      if (one.to) line += ",\"to\":" + json_string(text_of(one.to));
-      if (one.added) line += ",\"added\":" + json_string(text_of(one.added));
-      std::printf("%s,\"by\":%s}\n", line.c_str(), json_string(one.by).c_str());
+      std::string line = "{\"name\":" + display::json_string(one.name);
+      if (one.from) line += ",\"from\":" + display::json_string(text_of(one.from));
+      if (one.to) line += ",\"to\":" + display::json_string(text_of(one.to));
+      if (one.added) line += ",\"added\":" + display::json_string(text_of(one.added));
+      std::printf("%s,\"by\":%s}\n", line.c_str(), display::json_string(one.by).c_str());
       continue;
     }
     const std::string range = !one.from && !one.to ? "everything"
                                                    : (one.from ? "from " + text_of(one.from) : std::string("up")) +
                                                          (one.to ? " to " + text_of(one.to) : std::string(" on"));
-    std::printf("%s: %s; added %s by %s\n", visible(one.name).c_str(), range.c_str(), text_of(one.added).c_str(),
-                visible(one.by).c_str());
+    std::printf("%s: %s; added %s by %s\n", display::visible(one.name).c_str(), range.c_str(), text_of(one.added).c_str(),
+                display::visible(one.by).c_str());
   }
   return std::fflush(stdout) == 0 ? ok : io_error;
 }

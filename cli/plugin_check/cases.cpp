@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The cases of `annals plugin check`: what each demands. They are tried in writing.cpp, manners.cpp and
-// failing.cpp.
+// The cases of `annals plugin check`: what each demands. They are tried in writing.cpp, manners.cpp,
+// failing.cpp and archiving.cpp.
 #include <annals_plugin.h>
 #include <dirent.h>
 
@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
+#include "plugins/commands.h"
 import annals;
 #include "plugin_check/cases.h"
 

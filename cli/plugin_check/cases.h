@@ -47,6 +47,9 @@ std::string lines(std::uint64_t first, std::uint64_t count);
 
 std::string content_of(const std::string& path);
 
+// How an archiver fails: the part of failing_destination that is about it.
+void failing_archives(plugin_trial& trial);
+
 // The names in a directory; none where it cannot be listed.
 std::set<std::string> names_in(const std::string& directory);
 std::set<std::string> open_descriptors();

@@ -21,8 +21,9 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "plugins/commands.h"
 import annals;
 #include "plugin_check/trial.h"
 
@@ -53,7 +54,7 @@ void print(const result_of_case& one, bool colour) {
   std::string_view why = one.got.why;
   while (!why.empty()) {
     const std::size_t end = why.find('\n');
-    std::printf("               %s\n", visible(why.substr(0, end)).c_str());
+    std::printf("               %s\n", display::visible(why.substr(0, end)).c_str());
     why.remove_prefix(end == std::string_view::npos ? why.size() : end + 1);
   }
   std::fflush(stdout);
@@ -61,7 +62,7 @@ void print(const result_of_case& one, bool colour) {
 
 std::string xml(std::string_view text) {
   std::string out;
-  for (const char c : visible(text)) {
+  for (const char c : display::visible(text)) {
     switch (c) {
       case '<': out += "&lt;"; break;
       case '>': out += "&gt;"; break;
@@ -161,7 +162,7 @@ int run_plugin_check(const plugin_check_arguments& given) try {
                                                                                                    : cannot_write(arguments);
   }
   std::printf("%s %s, ABI %u.%u, built by %s\n%s\n\n", info->name.c_str(), info->version.c_str(), info->abi_major,
-              info->abi_minor, info->compiler.c_str(), visible(arguments.file).c_str());
+              info->abi_minor, info->compiler.c_str(), display::visible(arguments.file).c_str());
   const char* const no_color = std::getenv("NO_COLOR");
   const bool colour = ::isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
   std::vector<result_of_case> results;

@@ -26,7 +26,7 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
+#include "plugins/commands.h"
 import annals;
 #include "plugin_check/cases.h"
 

@@ -7,8 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "plugins/commands.h"
 import annals;
 #include "exit_code_of.h"
 
@@ -17,7 +18,7 @@ namespace cli {
 namespace {
 
 void tell(std::string_view name, const std::string& value) {
-  std::printf("  %-20.*s %s\n", static_cast<int>(name.size()), name.data(), visible(value).c_str());
+  std::printf("  %-20.*s %s\n", static_cast<int>(name.size()), name.data(), display::visible(value).c_str());
 }
 
 const char* name_of(annals::precision digits) {
@@ -54,7 +55,7 @@ int run_config_check(const config_check_arguments& arguments) try {
   if (!config.archiver_type.empty()) {
     archiver = examined(arguments.file, "archive", config, config.archiver_type, annals::plugin_kind::archiver);
   }
-  std::printf("%s: good\n", visible(arguments.file).c_str());
+  std::printf("%s: good\n", display::visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);
   tell("sink", sink);
   tell("archive", archiver);

@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "plugins/commands.h"
 import annals;
 #include "exit_code_of.h"
 
@@ -39,7 +40,7 @@ std::string capability_names(const annals::plugin_info& info) {
                              : one == annals::plugin_info::offers_archiver ? "archiver"
                              : one == annals::plugin_info::writes_log      ? "writes_log"
                                                                            : "bit " + std::to_string(bit);
-    names += (names.empty() ? "" : ",") + json_string(name);
+    names += (names.empty() ? "" : ",") + display::json_string(name);
   }
   return names;
 }
@@ -50,20 +51,22 @@ std::string abi_of(unsigned major, unsigned minor) {
 
 void print_text(const annals::found_plugin& found) {
   if (!found.info) {
-    std::printf("refused  %s\n         %s\n", visible(found.path).c_str(), visible(found.info.error().message).c_str());
+    std::printf("refused  %s\n         %s\n", display::visible(found.path).c_str(),
+                display::visible(found.info.error().message).c_str());
     return;
   }
   const annals::plugin_info& info = *found.info;
-  std::printf("%s %s  %s\n", visible(info.name).c_str(), visible(info.version).c_str(), visible(info.path).c_str());
+  std::printf("%s %s  %s\n", display::visible(info.name).c_str(), display::visible(info.version).c_str(),
+              display::visible(info.path).c_str());
   std::printf("         ABI %s, licence %s, built by %s, capabilities: %s\n", abi_of(info.abi_major, info.abi_minor).c_str(),
-              visible(info.license).c_str(), visible(info.compiler).c_str(), capabilities_of(info).c_str());
+              display::visible(info.license).c_str(), display::visible(info.compiler).c_str(), capabilities_of(info).c_str());
 }
 
 // One object a line.
 void print_json(const annals::found_plugin& found) {
-  std::string line = "{\"path\":" + json_string(found.path);
+  std::string line = "{\"path\":" + display::json_string(found.path);
   const auto add = [&line](const char* name, const std::string& value) {
-    line += std::string(",\"") + name + "\":" + json_string(value);
+    line += std::string(",\"") + name + "\":" + display::json_string(value);
   };
   if (found.info) {
     const annals::plugin_info& info = *found.info;
@@ -94,7 +97,7 @@ int run_plugins(const plugins_arguments& arguments) try {
   if (!arguments.json) {
     const annals::plugin_abi ours = annals::host_abi();
     std::printf("This host has ABI %s. Searched, in this order:\n", abi_of(ours.major, ours.minor).c_str());
-    for (const std::string& directory : plugins.directories()) std::printf("  %s\n", visible(directory).c_str());
+    for (const std::string& directory : plugins.directories()) std::printf("  %s\n", display::visible(directory).c_str());
     std::printf("\n");
   }
   int code = ok;

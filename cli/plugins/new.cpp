@@ -10,8 +10,9 @@
 #include <string_view>
 #include <system_error>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "plugins/commands.h"
 #include "plugins/templates.h"
 
 namespace cli {
@@ -71,10 +72,10 @@ int run_plugin_new(const plugin_new_arguments& arguments) {
       complain("cannot write '" + path + "': " + why);
       return io_error;
     }
-    std::printf("%s\n", visible(path).c_str());
+    std::printf("%s\n", display::visible(path).c_str());
   }
   std::printf("\nNext: read %s/README.md, which tells how to build it, to check it and to use it.\n",
-              visible(directory).c_str());
+              display::visible(directory).c_str());
   return std::fflush(stdout) == 0 ? ok : io_error;
 }
 

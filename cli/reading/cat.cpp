@@ -14,8 +14,9 @@
 #include <string_view>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "reading/commands.h"
 import annals;
 #include "display/pretty.h"
 #include "reading/output.h"
@@ -52,7 +53,7 @@ class visible_writer {
       bytes.remove_prefix(newline == std::string_view::npos ? bytes.size() : newline + 1);
       const bool whole = newline != std::string_view::npos;
       if (!whole && line_.size() < part_bytes_max) continue;
-      if (!write_all(visible_json(line_) + (whole ? "\n" : ""))) return false;
+      if (!write_all(display::visible_json(line_) + (whole ? "\n" : ""))) return false;
       line_.clear();
     }
     return true;

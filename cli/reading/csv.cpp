@@ -15,7 +15,7 @@ namespace cli {
 namespace {
 
 std::string cell(std::string_view value, bool visible_only) {
-  std::string text = visible_only ? visible(value) : std::string(value);
+  std::string text = visible_only ? display::visible(value) : std::string(value);
   if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) text.insert(0, 1, '\'');
   if (text.find_first_of("\",\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -29,7 +29,8 @@ std::string cell(std::string_view value, bool visible_only) {
 std::string fields_of(const annals::event& e) {
   std::string json;
   for (const annals::stored_field& f : e.fields)
-    json += (json.empty() ? "{" : ",") + json_string(f.name) + ":" + field_text(f.value, json_string);
+    json +=
+        (json.empty() ? "{" : ",") + display::json_string(f.name) + ":" + display::field_text(f.value, display::json_string);
   return json.empty() ? json : json + "}";
 }
 

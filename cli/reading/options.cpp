@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "reading/options.h"
-
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <string>
 
-#include "commands.h"
+#include "command_line.h"
+#include "reading/commands.h"
 import annals;
 #include "reading/human_time.h"
 
@@ -15,8 +14,10 @@ namespace {
 
 constexpr unsigned threads_max = 64;
 
-std::string not_empty(const std::string& given) {
-  return given.empty() ? "expected a path, found nothing" : "";
+// Decimal, 0 or more; and no empty text, which a shell's unset variable leaves.
+std::string is_count(const std::string& given) {
+  const bool good = !given.empty() && given.size() <= 18 && given.find_first_not_of("0123456789") == std::string::npos;
+  return good ? "" : "expected a number of events, 0 or more, found '" + given + "'";
 }
 
 std::string is_time(const std::string& given) {
@@ -32,38 +33,54 @@ output_form form_of(const std::string& name) {
                           : output_form::count;
 }
 
-void add_cat(CLI::App& app, cat_arguments& arguments) {
-  CLI::App* const cat = app.add_subcommand("cat", "Write out all lines of logs, uncompressed");
-  cat->add_option("FILE", arguments.files, "A log, a closed segment of one, or what another program made of it")
-      ->required()
-      ->check(not_empty);
-  cat->footer(
+void add_tail(CLI::App& app, chosen_command& run) {
+  const auto arguments = std::make_shared<tail_arguments>();
+  CLI::App* const tail = app.add_subcommand("tail", "Show the last events of a log, and those to come");
+  tail->add_option("FILE", arguments->file, "The log")->required()->check(not_empty);
+  tail->add_option_function<std::string>(
+          "-n,--lines", [arguments](const std::string& n) { arguments->count = std::stoll(n, nullptr, 10); },
+          "How many events to show")
+      ->check(is_count)
+      ->type_name("N")
+      ->default_str("50");
+  tail->add_flag("-f,--follow", arguments->follow, "Then wait for more, across truncation and replacement of the file");
+  const auto set_form = [arguments](const std::string& form) {
+    arguments->output = form == "pretty" ? output_form::pretty : output_form::json;
+  };
+  tail->add_option_function<std::string>("--output", set_form,
+                                         "pretty: columns, for people; json: the lines as they are\n"
+                                         "(default: pretty on a terminal, else json)")
+      ->check(CLI::IsMember({"pretty", "json"}).description(""))
+      ->type_name("pretty|json");
+  tail->footer(
       "Examples:\n"
-      "  annals cat audit.jsonl | jq -r .dest | sort | uniq -c\n"
-      "  annals cat audit.jsonl.2.zst audit.jsonl.1 audit.jsonl\n\n"
-      "The lines come as they are, be they events or not. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+      "  annals tail -n 20 audit.jsonl\n"
+      "  annals tail -f audit.jsonl --output json | jq .dest\n\n"
+      "Colours are left out when NO_COLOR is set. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+  on_command(*tail, run, run_tail, arguments);
 }
 
-void add_query(CLI::App& app, query_arguments& arguments) {
+void add_query(CLI::App& app, chosen_command& run) {
+  const auto arguments = std::make_shared<query_arguments>();
   CLI::App* const query = app.add_subcommand("query", "Find events in logs");
-  query->add_option("FILE", arguments.files, "A log, a closed segment of one, or what another program made of it")
+  query->add_option("FILE", arguments->files, "A log, a closed segment of one, or what another program made of it")
       ->required()
       ->check(not_empty);
-  query->add_option("--since", arguments.since, "Events at this time or later")->check(is_time)->type_name("TIME");
-  query->add_option("--until", arguments.until, "Events before this time")->check(is_time)->type_name("TIME");
-  query->add_flag("--local", arguments.local, "Times given without an offset are those of this machine's zone, not UTC");
-  query->add_option("--container", arguments.container, "What the event is about; C* is what begins with C")->type_name("C");
-  query->add_option("--action", arguments.action, "What happened; likewise")->type_name("A");
-  query->add_option("--dest", arguments.dest, "Destination; likewise")->type_name("D");
-  query->add_option("--contains", arguments.contains, "A text that stands anywhere in the line")->type_name("TEXT");
+  query->add_option("--since", arguments->since, "Events at this time or later")->check(is_time)->type_name("TIME");
+  query->add_option("--until", arguments->until, "Events before this time")->check(is_time)->type_name("TIME");
+  query->add_flag("--local", arguments->local, "Times given without an offset are those of this machine's zone, not UTC");
+  query->add_option("--container", arguments->container, "What the event is about; C* is what begins with C")->type_name("C");
+  query->add_option("--action", arguments->action, "What happened; likewise")->type_name("A");
+  query->add_option("--dest", arguments->dest, "Destination; likewise")->type_name("D");
+  query->add_option("--contains", arguments->contains, "A text that stands anywhere in the line")->type_name("TEXT");
   query
       ->add_option_function<std::string>(
-          "--output", [&arguments](const std::string& name) { arguments.output = form_of(name); },
+          "--output", [arguments](const std::string& name) { arguments->output = form_of(name); },
           "pretty: columns, for people; json: the lines as they are; csv: RFC 4180; count: how many\n"
           "(default: pretty on a terminal, else json)")
       ->check(CLI::IsMember({"pretty", "json", "csv", "count"}).description(""))
       ->type_name("pretty|json|csv|count");
-  query->add_option("--threads", arguments.threads, "How many processor cores to use")
+  query->add_option("--threads", arguments->threads, "How many processor cores to use")
       ->check(CLI::Range(1U, threads_max).description(""))
       ->type_name("N")
       ->default_str("1");
@@ -73,19 +90,42 @@ void add_query(CLI::App& app, query_arguments& arguments) {
       "  annals query audit.jsonl --since -3h --action denied --output count\n\n"
       "TIME: now, today, yesterday, -3h (that long ago), 2026-11-01, 2026-11-01T14:30, RFC 3339.\n"
       "Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+  on_command(*query, run, run_query, arguments);
+}
+
+void add_cat(CLI::App& app, chosen_command& run) {
+  const auto arguments = std::make_shared<cat_arguments>();
+  CLI::App* const cat = app.add_subcommand("cat", "Write out all lines of logs, uncompressed");
+  cat->add_option("FILE", arguments->files, "A log, a closed segment of one, or what another program made of it")
+      ->required()
+      ->check(not_empty);
+  cat->footer(
+      "Examples:\n"
+      "  annals cat audit.jsonl | jq -r .dest | sort | uniq -c\n"
+      "  annals cat audit.jsonl.2.zst audit.jsonl.1 audit.jsonl\n\n"
+      "The lines come as they are, be they events or not. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+  on_command(*cat, run, run_cat, arguments);
+}
+
+void add_segments(CLI::App& app, chosen_command& run) {
+  const auto arguments = std::make_shared<segments_arguments>();
+  CLI::App* const segments = app.add_subcommand("segments", "List the segments of a log");
+  add_log_file(*segments, arguments->file)->required();
+  add_text_or_json(*segments, arguments->json, "text: columns, for people; json: one object for each segment");
+  segments->footer(
+      "Examples:\n"
+      "  annals segments audit.jsonl\n\n"
+      "Exit status: 0 done, 1 a segment is damaged, 2 wrong usage, 3 input or output failed.");
+  on_command(*segments, run, run_segments, arguments);
 }
 
 }  // namespace
 
-selected add_reading_commands(CLI::App& app) {
-  struct all_arguments {
-    cat_arguments cat;
-    query_arguments query;
-  };
-  const auto arguments = std::make_shared<all_arguments>();
-  add_cat(app, arguments->cat);
-  add_query(app, arguments->query);
-  return [&app, arguments] { return app.got_subcommand("cat") ? run_cat(arguments->cat) : run_query(arguments->query); };
+void add_reading_commands(CLI::App& app, chosen_command& run) {
+  add_tail(app, run);
+  add_query(app, run);
+  add_cat(app, run);
+  add_segments(app, run);
 }
 
 }  // namespace cli

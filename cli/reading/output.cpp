@@ -15,8 +15,9 @@
 #include <system_error>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "reading/commands.h"
 import annals;
 #include "display/pretty.h"
 #include "reading/output.h"
@@ -52,7 +53,7 @@ void event_printer::print(const annals::event& e) {
     std::putc('\n', stdout);
     return;
   }
-  const std::string text = pretty_ ? printer_.line(e) : visible_json(e.line) + '\n';
+  const std::string text = pretty_ ? printer_.line(e) : display::visible_json(e.line) + '\n';
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 

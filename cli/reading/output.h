@@ -24,7 +24,7 @@ class event_printer {
  private:
   bool terminal_;
   bool pretty_;
-  pretty_printer printer_;
+  display::pretty_printer printer_;
 };
 
 // Prints each kind of damage when it is met, and how much more of the same there was before anything else happened.

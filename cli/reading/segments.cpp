@@ -11,11 +11,11 @@
 #include <string_view>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "reading/commands.h"
 import annals;
 #include "exit_code_of.h"
-#include "keeping/arguments.h"
 
 namespace cli {
 
@@ -49,7 +49,7 @@ std::string ratio_of(const annals::segment_info& one) {
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + visible(name);
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + display::visible(name);
   return text;
 }
 
@@ -58,7 +58,7 @@ void print_json(const annals::segment_info& one) {
     return value ? ",\"" + std::string(name) + "\":" + std::to_string(*value) : "";
   };
   const auto text = [](const char* name, const std::string& value) {
-    return value.empty() ? "" : ",\"" + std::string(name) + "\":" + json_string(value);
+    return value.empty() ? "" : ",\"" + std::string(name) + "\":" + display::json_string(value);
   };
   std::string line = "{\"segment\":" + std::to_string(one.number) + ",\"state\":\"" + state_of(one) + "\"" +
                      text("path", one.path) + number("events", one.events) + number("bytes", one.bytes) +
@@ -68,7 +68,7 @@ void print_json(const annals::segment_info& one) {
   line += text("first", time_of(one.first)) + text("last", time_of(one.last));
   if (one.is_last_guessed) line += ",\"last_is_file_time\":true";
   line += ",\"held_by\":[";
-  for (const std::string& name : one.held_by) line += (line.back() == '[' ? "" : ",") + json_string(name);
+  for (const std::string& name : one.held_by) line += (line.back() == '[' ? "" : ",") + display::json_string(name);
   line += "]" + text("damage", one.damage.value_or("")) + "}\n";
   std::fwrite(line.data(), 1, line.size(), stdout);
 }
@@ -79,12 +79,12 @@ void print_rows(const std::vector<row>& rows) {
   constexpr std::array<bool, 9> is_number = {true, false, true, true, true, true, false, false, false};
   std::array<std::size_t, 9> widths = {};
   for (const row& one : rows) {
-    for (std::size_t i = 0; i < one.size(); ++i) widths[i] = std::max(widths[i], columns_of(one[i]));
+    for (std::size_t i = 0; i < one.size(); ++i) widths[i] = std::max(widths[i], display::columns_of(one[i]));
   }
   for (const row& one : rows) {
     std::string line;
     for (std::size_t i = 0; i < one.size(); ++i) {
-      const std::string blank(widths[i] - columns_of(one[i]), ' ');
+      const std::string blank(widths[i] - display::columns_of(one[i]), ' ');
       line += is_number[i] ? blank + one[i] : one[i] + blank;
       line += "  ";
     }

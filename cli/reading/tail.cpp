@@ -16,8 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
-#include "display/display.h"
+#include "complain.h"
+#include "reading/commands.h"
 import annals;
 #include "display/pretty.h"
 #include "reading/output.h"

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "commands.h"
-#include "display/display.h"
+#include "complain.h"
+#include "writing/commands.h"
 import annals;
 
 namespace cli {

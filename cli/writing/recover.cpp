@@ -6,10 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
-#include "display/display.h"
+#include "complain.h"
+#include "writing/commands.h"
 import annals;
-#include "keeping/arguments.h"
 
 namespace cli {
 

@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "commands.h"
+#include "complain.h"
 #include "display/display.h"
+#include "writing/commands.h"
 import annals;
-#include "keeping/arguments.h"
 
 namespace cli {
 
@@ -22,7 +22,7 @@ int run_rotate(const rotate_arguments& arguments) {
     complain("nothing to close: '" + arguments.file + "' is empty or missing");
     return ok;
   }
-  std::printf("%s\n", visible((*closed)->path).c_str());
+  std::printf("%s\n", display::visible((*closed)->path).c_str());
   return std::fflush(stdout) == 0 ? ok : io_error;
 }
 

@@ -10,7 +10,7 @@
 #include <string_view>
 import annals.text;
 
-namespace cli {
+namespace display {
 
 namespace {
 
@@ -118,18 +118,6 @@ std::size_t columns_of(std::string_view visible_text) {
   return columns;
 }
 
-void complain(std::string_view message) {
-  std::fprintf(stderr, "annals: %s\n", visible(message).c_str());
-}
-
-void complain_lines(std::string_view message) {
-  while (!message.empty()) {
-    const std::size_t end = message.find('\n');
-    complain(message.substr(0, end));
-    message.remove_prefix(end == std::string_view::npos ? message.size() : end + 1);
-  }
-}
-
 std::string json_string(std::string_view text) {
   std::string out = "\"";
   while (!text.empty()) {
@@ -149,4 +137,4 @@ std::string json_string(std::string_view text) {
   return out + '"';
 }
 
-}  // namespace cli
+}  // namespace display

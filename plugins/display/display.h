@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace cli {
+namespace display {
 
 // `text` with everything that is no visible character escaped: control characters (C0, DEL, C1), line and paragraph
 // separators, bidirectional and other invisible format characters, bytes that are not UTF-8, and the backslash itself.
@@ -20,13 +20,7 @@ std::string visible_json(std::string_view line);
 // How many terminal columns the output of visible() takes.
 std::size_t columns_of(std::string_view visible_text);
 
-// Prints "annals: MESSAGE" to standard error, made visible.
-void complain(std::string_view message);
-
-// The same for a message of several lines, each on a line of its own.
-void complain_lines(std::string_view message);
-
 // `text` as a JSON string, in ASCII. What is not UTF-8 becomes U+FFFD.
 std::string json_string(std::string_view text);
 
-}  // namespace cli
+}  // namespace display

@@ -4,7 +4,7 @@
 // <charconv>, <string>, <string_view>, <type_traits> and <variant> come before the import.
 #pragma once
 
-namespace cli {
+namespace display {
 
 // A number in full precision, raw JSON as it stands (which is ASCII), a text as `of_text` gives it.
 inline std::string field_text(const annals::stored_value& value, std::string (*of_text)(std::string_view text)) {
@@ -27,4 +27,4 @@ inline std::string field_text(const annals::stored_value& value, std::string (*o
       value);
 }
 
-}  // namespace cli
+}  // namespace display

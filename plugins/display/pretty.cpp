@@ -14,7 +14,7 @@ import annals.event;
 #include "display/field_text.h"
 #include "display/pretty.h"
 
-namespace cli {
+namespace display {
 
 namespace {
 
@@ -105,4 +105,4 @@ std::string pretty_printer::line(const annals::event& e) {
   return out;
 }
 
-}  // namespace cli
+}  // namespace display

@@ -4,7 +4,7 @@
 // and so includes nothing itself: <array>, <cstddef> and <string> come before the import.
 #pragma once
 
-namespace cli {
+namespace display {
 
 // Lays events out in columns: time, container, action, destination, then detail and fields. Columns widen as wider values
 // come, up to a limit, and never shrink, so following a log stays readable.
@@ -24,4 +24,4 @@ class pretty_printer {
   bool colour_;
 };
 
-}  // namespace cli
+}  // namespace display

@@ -1,22 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the commands of options.h are given. Included after `import annals;`, and so includes nothing itself.
+// The commands that decide how long closed segments are kept, and in which form, and their arguments. Included after
+// `import annals;`, and so includes nothing itself: <optional>, <string>, <vector> and exit_code.h come before the import.
 #pragma once
 
 namespace cli {
-
-struct segments_arguments {
-  std::string file;
-  bool json = false;
-};
-
-struct recover_arguments {
-  std::string file;  // of the log
-};
-
-struct rotate_arguments {
-  std::string file;
-};
 
 struct prune_arguments {
   std::string file;    // empty where `config` names the log
@@ -37,13 +25,17 @@ struct adopt_arguments {
   bool yes = false;
 };
 
-int run_segments(const segments_arguments& arguments);
-int run_recover(const recover_arguments& arguments);
-int run_rotate(const rotate_arguments& arguments);
+struct archive_arguments {
+  std::string file;
+  std::optional<int> level;     // nothing: the archiver's own default
+  std::string plugin = "zstd";  // its name, or an absolute path
+};
+
 int run_prune(const prune_arguments& given);
 int run_hold_add(const hold_arguments& arguments);
 int run_hold_list(const hold_arguments& arguments);
 int run_hold_remove(const hold_arguments& arguments);
 int run_adopt(const adopt_arguments& arguments);
+int run_archive(const archive_arguments& arguments);
 
 }  // namespace cli
