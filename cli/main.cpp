@@ -20,13 +20,13 @@ int main(int argc, char** argv) try {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) < 0) ::open("/dev/null", O_RDWR);  // takes the lowest free one
   }
-  ::signal(SIGXFSZ, SIG_IGN);           // a file at its size limit is an error of write(2), told like any other
+  ::signal(SIGXFSZ, SIG_IGN);           // a file at its size limit is an error of write(2), reported like any other
   std::setlocale(LC_CTYPE, "C.UTF-8");  // for the width of characters; logs are UTF-8 whatever the terminal says
   cli::chosen_command run;
   CLI::App app("annals: structured audit logs as JSON lines", "annals");
   app.set_version_flag("--version", "annals " ANNALS_VERSION);
   app.require_subcommand(1);
-  app.footer("`annals COMMAND --help` tells more. Example:\n  annals log audit.jsonl web denied --dest 203.0.113.7:443");
+  app.footer("`annals COMMAND --help` shows the options. Example:\n  annals log audit.jsonl web denied --dest 203.0.113.7:443");
   cli::add_writing_commands(app, run);
   cli::add_reading_commands(app, run);
   cli::add_keeping_commands(app, run);
@@ -39,7 +39,7 @@ int main(int argc, char** argv) try {
       return std::cout.flush() ? cli::ok : cli::io_error;
     }
     cli::complain(e.what());
-    cli::complain("`annals --help` and `annals COMMAND --help` tell more");
+    cli::complain("see `annals --help` and `annals COMMAND --help`");
     return cli::usage;
   }
   return run();

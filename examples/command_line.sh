@@ -12,5 +12,5 @@ annals tail -n 20 audit.jsonl | jq -r 'select(.action == "denied") | .dest'
 annals query audit.jsonl --since yesterday --dest '203.0.113.*' --output count
 annals cat audit.jsonl | jq -r .container | sort | uniq -c
 
-# exactly what a reader without us sees
+# The same lines, read without annals.
 jq -c . audit.jsonl

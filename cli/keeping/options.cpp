@@ -18,7 +18,7 @@ namespace cli {
 
 namespace {
 
-// As `annals query` takes times, in UTC; but a day that is an end is meant to its last microsecond.
+// Reads a time as `annals query` does, in UTC. A day that is an end means its last microsecond.
 std::optional<annals::time_point> time_of(const std::string& text, bool is_end) {
   const bool is_day = text.size() == std::string_view("2026-01-31").size();
   if (const auto day = annals::parse_timestamp(text + "T23:59:59.999999Z"); is_end && is_day && day) return day->time;
@@ -35,30 +35,31 @@ std::vector<CLI::Option*> add_limits(CLI::App& prune, annals::retention_policy& 
     return policy.keep_segments && *policy.keep_segments != 0 && given.find_first_not_of("0123456789") == std::string::npos;
   };
   const auto take_free = [&policy](const std::string& given) { return bool(policy.keep_free = annals::parse_space(given)); };
-  return {
-      add_read(prune, "--keep-for", "Segments whose newest event is older go: 7y, 90d, 12h", "a length of time like 90d",
-               take_for)
-          ->type_name("TIME"),
-      add_read(prune, "--keep-bytes", "The oldest go until the log takes no more on disk: 50GB", "a size like 50GB", take_bytes)
-          ->type_name("SIZE"),
-      add_read(prune, "--keep-segments", "The oldest go until there are no more closed segments", "a number, 1 or more",
-               take_segments)
-          ->type_name("N"),
-      add_read(prune, "--keep-free", "The oldest go until this much of the file system is free: 5GiB, 10%",
-               "a size like 5GiB or a share like 10%", take_free)
-          ->type_name("SPACE")};
+  return {add_read(prune, "--keep-for", "Delete segments whose newest event is older: 7y, 90d, 12h",
+                   "a length of time like 90d", take_for)
+              ->type_name("TIME"),
+          add_read(prune, "--keep-bytes", "Delete the oldest until the log takes no more than this on disk: 50GB",
+                   "a size like 50GB", take_bytes)
+              ->type_name("SIZE"),
+          add_read(prune, "--keep-segments", "Delete the oldest until there are no more than N closed segments",
+                   "a number, 1 or more", take_segments)
+              ->type_name("N"),
+          add_read(prune, "--keep-free", "Delete the oldest until this much of the file system is free: 5GiB, 10%",
+                   "a size like 5GiB or a share like 10%", take_free)
+              ->type_name("SPACE")};
 }
 
 void add_prune(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<prune_arguments>();
-  CLI::App* const prune = app.add_subcommand("prune", "Delete closed segments, as a policy says");
+  CLI::App* const prune = app.add_subcommand("prune", "Delete closed segments according to limits");
   CLI::Option* const file = add_log_file(*prune, arguments->file);
-  CLI::Option* const config = prune
-                                  ->add_option("--config", arguments->config,
-                                               "A configuration: its path is the log, the keep_... of its sink are the policy")
-                                  ->check(not_empty)
-                                  ->type_name("C");
-  prune->add_flag("--dry-run", arguments->dry_run, "Tell what would be deleted, and delete nothing");
+  CLI::Option* const config =
+      prune
+          ->add_option("--config", arguments->config,
+                       "A configuration: it names the log, and the keep_... options of its sink are the limits")
+          ->check(not_empty)
+          ->type_name("C");
+  prune->add_flag("--dry-run", arguments->dry_run, "Print what would be deleted. Delete nothing");
   const std::vector<CLI::Option*> limits = add_limits(*prune, arguments->policy);
   for (CLI::Option* const one : limits) config->excludes(one);
   prune->footer(
@@ -66,7 +67,7 @@ void add_prune(CLI::App& app, chosen_command& run) {
       "  annals prune audit.jsonl --keep-for 7y --keep-free 10% --dry-run\n"
       "  annals prune --config annals.json\n\n"
       "Held segments and the last closed one are never deleted. Each deletion is an event in the log.\n"
-      "Exit status: 0 done, 1 some of it was left for the next time, 2 wrong usage, 3 input or output failed.");
+      "Exit status: 0 done, 1 some segments could not be deleted, 2 wrong usage, 3 input or output failed.");
   on_command(*prune, run, run_prune, arguments, [file, config, limits] {
     if (file->empty() && config->empty()) throw CLI::RequiredError("FILE, or --config");
     if (!file->empty() && !config->empty())
@@ -81,7 +82,7 @@ void add_prune(CLI::App& app, chosen_command& run) {
 
 void add_hold(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<hold_arguments>();
-  CLI::App* const hold = app.add_subcommand("hold", "Keep segments from being deleted");
+  CLI::App* const hold = app.add_subcommand("hold", "Protect segments from deletion");
   hold->require_subcommand(1);
   CLI::App* const add = hold->add_subcommand("add", "Add a hold");
   CLI::App* const list = hold->add_subcommand("list", "List the holds");
@@ -89,13 +90,13 @@ void add_hold(CLI::App& app, chosen_command& run) {
   for (CLI::App* const one : {add, list, remove}) add_log_file(*one, arguments->file)->required();
   for (CLI::App* const one : {add, remove}) one->add_option("NAME", arguments->hold.name, "The name of the hold")->required();
   const std::string expected = "a time like 2026-01-31T12:00:00Z, a day like 2026-01-31, yesterday, or -3h";
-  add_read(*add, "--from", "Only segments with events from this time on, or whose times are not known", expected,
+  add_read(*add, "--from", "Only segments with events at or after this time, or with unknown times", expected,
            [arguments](const std::string& given) { return bool(arguments->hold.from = time_of(given, false)); })
       ->type_name("TIME");
-  add_read(*add, "--to", "Only segments with events up to this time, or whose times are not known", expected,
+  add_read(*add, "--to", "Only segments with events at or before this time, or with unknown times", expected,
            [arguments](const std::string& given) { return bool(arguments->hold.to = time_of(given, true)); })
       ->type_name("TIME");
-  add_text_or_json(*list, arguments->json, "text: for people; json: one object for each hold");
+  add_text_or_json(*list, arguments->json, "text: for people; json: one object per hold");
   const std::string status = "\n\nExit status: 0 done, 1 refused, 2 wrong usage, 3 input or output failed.";
   add->footer("Examples:\n  annals hold add audit.jsonl case-17 --from 2026-01-01 --to 2026-03-31" + status);
   list->footer("Examples:\n  annals hold list audit.jsonl" + status);
@@ -108,17 +109,17 @@ void add_hold(CLI::App& app, chosen_command& run) {
 
 void add_adopt(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<adopt_arguments>();
-  CLI::App* const adopt = app.add_subcommand("adopt", "Take files that others rotated into a log");
+  CLI::App* const adopt = app.add_subcommand("adopt", "Turn files that other programs rotated into segments of a log");
   add_log_file(*adopt, arguments->file)->required();
   adopt->add_option("FOREIGN", arguments->files, "The files: audit.jsonl.1, audit.jsonl-20261101, audit.jsonl.2.zst")
       ->required()
       ->check(not_empty);
-  adopt->add_flag("--yes", arguments->yes, "Do it; without, only what would be done is told");
+  adopt->add_flag("--yes", arguments->yes, "Rename the files. Without it, only print what would be done");
   adopt->footer(
       "Examples:\n"
       "  annals adopt audit.jsonl audit.jsonl.*\n"
       "  annals adopt audit.jsonl audit.jsonl.* --yes\n\n"
-      "Exit status: 0 done, 1 a file cannot be taken in, and none was, 2 wrong usage, 3 input or output failed.");
+      "Exit status: 0 done, 1 a file cannot be adopted, and none was, 2 wrong usage, 3 input or output failed.");
   on_command(*adopt, run, run_adopt, arguments);
 }
 
@@ -126,7 +127,7 @@ void add_archive(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<archive_arguments>();
   CLI::App* const archive = app.add_subcommand("archive", "Compress the closed segments of a log");
   add_log_file(*archive, arguments->file)->required();
-  archive->add_option("--level", arguments->level, "How hard to try, 1 to 19 (default: the plugin's, 9)")
+  archive->add_option("--level", arguments->level, "The compression level, 1 to 19 (default: the plugin's, 9)")
       ->check(CLI::Range(1, 19).description(""))
       ->type_name("N");
   archive->add_option("--plugin", arguments->plugin, "The archiver: its name, or its absolute path (default: zstd)")
@@ -135,9 +136,9 @@ void add_archive(CLI::App& app, chosen_command& run) {
       "Examples:\n"
       "  annals archive audit.jsonl\n"
       "  annals archive audit.jsonl --level 19\n\n"
-      "It may be interrupted at any moment, and run again. Exit status: 0 done, 1 a segment was left as it is, 2 wrong usage, "
-      "3 input\n"
-      "or output failed.");
+      "You can interrupt it at any moment and run it again. Exit status: 0 done, 1 a segment was left as it is, 2 wrong "
+      "usage,\n"
+      "3 input or output failed.");
   on_command(*archive, run, run_archive, arguments);
 }
 

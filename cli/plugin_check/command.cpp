@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals plugin check: runs the cases and tells what came of them.
+// annals plugin check: runs the cases and prints the results.
 #include <annals_plugin.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,7 +115,7 @@ std::optional<std::vector<const check_case*>> chosen_cases(const std::vector<std
   for (const std::string& name : names) {
     const auto same = [&name](const check_case* one) { return one->name == name; };
     if (std::none_of(chosen.begin(), chosen.end(), same)) {
-      complain("--case " + name + ": there is no such case; `annals plugin check --list` has them all");
+      complain("--case " + name + ": there is no such case; expected one that `annals plugin check --list` prints");
       return std::nullopt;
     }
   }

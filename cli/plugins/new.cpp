@@ -52,7 +52,7 @@ std::string write_new(const std::string& path, const std::string& content) {
 int run_plugin_new(const plugin_new_arguments& arguments) {
   if (!is_name(arguments.name)) {
     complain("\"" + arguments.name +
-             "\" is no name for a plugin; expected up to 31 of a-z, 0-9 and _, beginning with a letter");
+             "\" is not a name for a plugin; expected up to 31 of a-z, 0-9 and _, beginning with a letter");
     return usage;
   }
   if (arguments.name == built_in_sink) {

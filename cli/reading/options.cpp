@@ -35,7 +35,7 @@ output_form form_of(const std::string& name) {
 
 void add_tail(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<tail_arguments>();
-  CLI::App* const tail = app.add_subcommand("tail", "Show the last events of a log, and those to come");
+  CLI::App* const tail = app.add_subcommand("tail", "Show the last events of a log, and follow new ones");
   tail->add_option("FILE", arguments->file, "The log")->required()->check(not_empty);
   tail->add_option_function<std::string>(
           "-n,--lines", [arguments](const std::string& n) { arguments->count = std::stoll(n, nullptr, 10); },
@@ -43,7 +43,8 @@ void add_tail(CLI::App& app, chosen_command& run) {
       ->check(is_count)
       ->type_name("N")
       ->default_str("50");
-  tail->add_flag("-f,--follow", arguments->follow, "Then wait for more, across truncation and replacement of the file");
+  tail->add_flag("-f,--follow", arguments->follow,
+                 "Then wait for more events, also after truncation or replacement of the file");
   const auto set_form = [arguments](const std::string& form) {
     arguments->output = form == "pretty" ? output_form::pretty : output_form::json;
   };
@@ -56,23 +57,24 @@ void add_tail(CLI::App& app, chosen_command& run) {
       "Examples:\n"
       "  annals tail -n 20 audit.jsonl\n"
       "  annals tail -f audit.jsonl --output json | jq .dest\n\n"
-      "Colours are left out when NO_COLOR is set. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+      "NO_COLOR in the environment turns colours off. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
   on_command(*tail, run, run_tail, arguments);
 }
 
 void add_query(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<query_arguments>();
   CLI::App* const query = app.add_subcommand("query", "Find events in logs");
-  query->add_option("FILE", arguments->files, "A log, a closed segment of one, or what another program made of it")
+  query->add_option("FILE", arguments->files, "A log, a closed segment, or a file that another program rotated")
       ->required()
       ->check(not_empty);
   query->add_option("--since", arguments->since, "Events at this time or later")->check(is_time)->type_name("TIME");
   query->add_option("--until", arguments->until, "Events before this time")->check(is_time)->type_name("TIME");
-  query->add_flag("--local", arguments->local, "Times given without an offset are those of this machine's zone, not UTC");
-  query->add_option("--container", arguments->container, "What the event is about; C* is what begins with C")->type_name("C");
-  query->add_option("--action", arguments->action, "What happened; likewise")->type_name("A");
-  query->add_option("--dest", arguments->dest, "Destination; likewise")->type_name("D");
-  query->add_option("--contains", arguments->contains, "A text that stands anywhere in the line")->type_name("TEXT");
+  query->add_flag("--local", arguments->local, "Times without an offset are in the local time zone, not UTC");
+  query->add_option("--container", arguments->container, "What the event is about. C* matches all that begins with C")
+      ->type_name("C");
+  query->add_option("--action", arguments->action, "What happened. A* as above")->type_name("A");
+  query->add_option("--dest", arguments->dest, "The destination. D* as above")->type_name("D");
+  query->add_option("--contains", arguments->contains, "A text anywhere in the line")->type_name("TEXT");
   query
       ->add_option_function<std::string>(
           "--output", [arguments](const std::string& name) { arguments->output = form_of(name); },
@@ -95,15 +97,15 @@ void add_query(CLI::App& app, chosen_command& run) {
 
 void add_cat(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<cat_arguments>();
-  CLI::App* const cat = app.add_subcommand("cat", "Write out all lines of logs, uncompressed");
-  cat->add_option("FILE", arguments->files, "A log, a closed segment of one, or what another program made of it")
+  CLI::App* const cat = app.add_subcommand("cat", "Print all lines of logs, uncompressed");
+  cat->add_option("FILE", arguments->files, "A log, a closed segment, or a file that another program rotated")
       ->required()
       ->check(not_empty);
   cat->footer(
       "Examples:\n"
       "  annals cat audit.jsonl | jq -r .dest | sort | uniq -c\n"
       "  annals cat audit.jsonl.2.zst audit.jsonl.1 audit.jsonl\n\n"
-      "The lines come as they are, be they events or not. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+      "Prints every line as it is, events or not. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
   on_command(*cat, run, run_cat, arguments);
 }
 
@@ -111,7 +113,7 @@ void add_segments(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<segments_arguments>();
   CLI::App* const segments = app.add_subcommand("segments", "List the segments of a log");
   add_log_file(*segments, arguments->file)->required();
-  add_text_or_json(*segments, arguments->json, "text: columns, for people; json: one object for each segment");
+  add_text_or_json(*segments, arguments->json, "text: columns, for people; json: one object per segment");
   segments->footer(
       "Examples:\n"
       "  annals segments audit.jsonl\n\n"

@@ -16,11 +16,12 @@ void add_log(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<log_arguments>();
   CLI::App* const log = app.add_subcommand("log", "Append events to a log");
   CLI::Option* const file =
-      log->add_option("FILE", arguments->file, "The log; created, with its directories, when it is missing")->check(not_empty);
+      log->add_option("FILE", arguments->file, "The log. Created, with its directories, if it does not exist")
+          ->check(not_empty);
   CLI::Option* const container = log->add_option("CONTAINER", arguments->container, "What the event is about");
   CLI::Option* const action = log->add_option("ACTION", arguments->action, "What happened: setup, denied, allowed, ...");
   CLI::Option* const dest = log->add_option("--dest", arguments->dest, "Destination: an address or a domain");
-  CLI::Option* const detail = log->add_option("--detail", arguments->detail, "Anything more, as text");
+  CLI::Option* const detail = log->add_option("--detail", arguments->detail, "Further details, as text");
   CLI::Option* const field =
       log->add_option("--field", arguments->fields, "An extra field, NAME=TEXT or NAME:=JSON; may be repeated");
   field->allow_extra_args(false);
@@ -30,7 +31,7 @@ void add_log(CLI::App& app, chosen_command& run) {
   CLI::Option* const config =
       log->add_option(
              "--config", arguments->config,
-             "A configuration that says where events go; FILE is left out then: annals log --config C CONTAINER ACTION")
+             "A configuration that names the log and its sink. Give no FILE then: annals log --config C CONTAINER ACTION")
           ->check(not_empty)
           ->type_name("C");
   log->footer(
@@ -55,7 +56,7 @@ void add_log(CLI::App& app, chosen_command& run) {
 
 void add_rotate(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<rotate_arguments>();
-  CLI::App* const rotate = app.add_subcommand("rotate", "Close the live segment of a log, and begin a new one");
+  CLI::App* const rotate = app.add_subcommand("rotate", "Close the live segment of a log and start a new one");
   add_log_file(*rotate, arguments->file)->required();
   rotate->footer(
       "Examples:\n"
@@ -66,13 +67,15 @@ void add_rotate(CLI::App& app, chosen_command& run) {
 
 void add_recover(CLI::App& app, chosen_command& run) {
   const auto arguments = std::make_shared<recover_arguments>();
-  CLI::App* const recover = app.add_subcommand("recover", "Bring into a log what a dead process left in its ring or journal");
+  CLI::App* const recover =
+      app.add_subcommand("recover", "Recover the events that a dead process left in the ring or journal of a log");
   add_log_file(*recover, arguments->file)->required();
   recover->footer(
       "Example:\n"
       "  annals recover audit.jsonl\n\n"
-      "The next logger of the log does the same by itself. Exit status: 0 done, or nothing was left; 2 wrong usage, 3 the\n"
-      "owner of ring or journal lives, or input or output failed.");
+      "The next process that logs to FILE does this, too. Exit status: 0 done, or there was nothing to recover, 2 wrong "
+      "usage,\n"
+      "3 the owner of the ring or journal is alive, or input or output failed.");
   on_command(*recover, run, run_recover, arguments);
 }
 
