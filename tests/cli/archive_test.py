@@ -75,7 +75,7 @@ class Archive(CommandTest):
             file = [self.log] if arguments else []
             self.run_annals("archive", *file, *arguments, code=2)
         _, err = self.run_annals("archive", self.log, "--plugin", "stderr", code=1)
-        self.assertIn("archives nothing", err)
+        self.assertIn("offers no archiver", err)
         _, err = self.run_annals("archive", self.log, "--plugin", "no_such_one", code=1)
         self.assertIn("no_such_one", err)
         self.assertTrue(os.path.exists(path))
