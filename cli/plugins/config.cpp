@@ -30,6 +30,15 @@ const char* name_of(annals::precision digits) {
   return "unknown";
 }
 
+const char* name_of(annals::delivery kind) {
+  switch (kind) {
+    case annals::delivery::direct: return "direct";
+    case annals::delivery::ring: return "ring";
+    case annals::delivery::durable: return "durable";
+  }
+  return "unknown";
+}
+
 // The version and the file of the plugin that a member of the configuration names. Throws if it cannot be used as this.
 std::string examined(const std::string& file, const std::string& member, const annals::logger_config& config,
                      const std::string& type, annals::plugin_kind wanted) {
@@ -59,7 +68,7 @@ int run_config_check(const config_check_arguments& arguments) try {
   tell("path", config.path.empty() ? "none" : config.path);
   tell("sink", sink);
   tell("archive", archiver);
-  tell("delivery", "direct");
+  tell("delivery", name_of(config.delivery));
   tell("enabled", config.enabled ? "yes" : "no");
   tell("timestamps", name_of(config.timestamps));
   tell("max_line_bytes", std::to_string(config.max_line_bytes));

@@ -44,6 +44,11 @@ class Check(ConfigTest):
             "max_line_bytes": "65536", "file_mode": "0640"})
         self.assertEqual(self.entries(), ["annals.json"])
 
+    def test_the_delivery_that_is_configured_is_summed_up(self):
+        for delivery in ("direct", "ring", "durable"):
+            self.configure({"path": "audit.jsonl", "delivery": delivery})
+            self.assertEqual(self.summary()["delivery"], delivery)
+
     def test_a_plugin_is_summed_up_with_its_version_and_file(self):
         plugin = copy_plugin("null", "null", self.directory)
         for kind in ("null", plugin):
