@@ -17,8 +17,8 @@ namespace annals {
 
 namespace {
 
-// A tail without its newline may belong to a writer that is in the middle of its write(2). That takes microseconds; a dead
-// writer's tail stays as it is.
+// A partial last line may belong to a writer that is in the middle of its write(2), which takes microseconds. The partial line
+// of a dead writer does not change.
 constexpr int partial_line_looks = 10;
 constexpr std::chrono::milliseconds partial_line_pause{4};
 
@@ -50,22 +50,22 @@ void appender::look(time_point now) {
 void appender::open(time_point now) {
   io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_, &unsynced_directories_));
   const io::file_status identity = or_throw(opened.status());
-  directory_changed();  // we cannot tell whether we created it; nothing fails behind this
+  directory_changed();  // it is not known who created the file; no later step fails
   if (!io::same_file(identity, identity_)) suspect_.reset();
   file_ = std::move(opened);
   identity_ = identity;
   looked_ = now;
   lines_since_look_ = 0;
   unsynced_ = false;
-  torn_ = true;  // unknown: look before the first line
+  torn_ = true;  // not known: checked before the first line
 }
 
-// Is the file that we hold still the one at the path? If not, it is let go.
+// Whether the open file is still the one at the path. Closes it if it is not.
 bool appender::is_in_place(time_point now) {
   looked_ = now;
   const auto at_path = io::status_at(path_);
   const auto held = file_.status();
-  if (!at_path || !held) {  // we cannot tell; what we hold is a file all the same
+  if (!at_path || !held) {  // not known; the open file can still be written
     notice_(failure_notice(notice_code::check_failed, !at_path ? at_path.error() : held.error()));
     return true;
   }
@@ -82,7 +82,7 @@ bool appender::is_in_place(time_point now) {
   return false;
 }
 
-// So that nothing is glued to it.
+// So that the next line is not appended to it.
 void appender::end_partial_line() {
   std::uint64_t bytes = or_throw(file_.status()).bytes;
   for (int looks = 0; !ends_a_line(file_, bytes); ++looks) {
@@ -97,17 +97,17 @@ void appender::end_partial_line() {
       break;
     }
     std::this_thread::sleep_for(partial_line_pause);
-    if (or_throw(file_.status()).bytes != bytes) break;  // its writer lives, and will be done before our write begins
+    if (or_throw(file_.status()).bytes != bytes) break;  // its writer lives, and finishes before this write begins
   }
   torn_ = false;
 }
 
-// Lets go of the file. What it holds was acknowledged, so a later sync() speaks for it too: sync it while we can.
+// Closes the file. Its lines were acknowledged, and a later sync() covers them, too: they are synced while the file is open.
 void appender::retire(const error* removed) {
   if (unsynced_ && !lost_durability_) {
     lost_durability_ = removed != nullptr ? std::optional<error>(*removed) : suspect_ ? suspect_ : file_.sync_data();
   }
-  if (removed != nullptr) suspect_.reset();  // that file cannot come back; one with its inode number can
+  if (removed != nullptr) suspect_.reset();  // that file cannot come back, but its inode number can
   file_.close();
   unsynced_ = false;
 }
@@ -120,7 +120,7 @@ void appender::close_as_planned() {
       closed_.push_back(std::move(file_));
     }
   }
-  unsynced_ = false;  // not before: where there is no memory, it is still to be synced
+  unsynced_ = false;  // only now: without memory above, the file must still be synced
   file_.close();
 }
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sinks.appender: appends lines to the file at a path, whatever others do to it meanwhile. What the sinks that write a
-// log have in common: the default one (annals.sinks.file) and the one that rotates (annals.rotation).
+// annals.sinks.appender: appends lines to the file at a path, while other programs may rename, remove or replace it. Used by
+// the sinks that write a log: the default one (annals.sinks.file) and the one that rotates (annals.rotation).
 //
-// One write(2) with O_APPEND for each append, so several processes may append to one file: on local file systems Linux
-// serialises such writes. The file is opened (and created, with missing directories) when it is first needed. At most every
-// 100 ms it is looked whether the file that is held is still the one at the path.
+// Each append is one write(2) with O_APPEND, so several processes may append to one file: on local file systems Linux
+// serialises such writes. The file is opened (and created, with missing directories) when it is first needed. Every 100 ms at
+// most, the appender checks whether the open file is still the one at the path.
 module;
 #include <chrono>
 #include <cstddef>
@@ -23,7 +23,7 @@ import annals.sink;
 
 export namespace annals {
 
-// What fails throws sink_error. Not for concurrent use.
+// Failures throw sink_error. Not thread-safe.
 class appender {
  public:
   static constexpr std::chrono::milliseconds check_interval{100};
@@ -40,19 +40,19 @@ class appender {
     append(lines, count);
   }
 
-  // --- the parts of write(), for who does something between them ---
+  // --- the parts of write(), for callers that do something between them ---
 
   bool is_open() const noexcept { return file_.is_open(); }
 
-  // No file is open, or it was looked for 100 ms ago or in what is the future now.
+  // Whether look() is due: no file is open, or the last look is 100 ms old, or in the future of a clock that stepped back.
   inline bool is_due(time_point now) const noexcept {
     return !file_.is_open() || now - looked_ >= check_interval || now < looked_;
   }
 
-  // Sees to it that the file at the path is the one that is open.
+  // Makes the file at the path the open one.
   void look(time_point now);
 
-  // Appends to the open file. An incomplete last line, of a writer that died, is ended first.
+  // Appends to the open file. Ends a partial last line of a dead writer first.
   inline void append(std::string_view lines, std::size_t count) {
     if (torn_) [[unlikely]]
       end_partial_line();
@@ -64,25 +64,26 @@ class appender {
     lines_since_look_ += count;
   }
 
-  // Ends the last line of the open file where it is incomplete.
+  // Ends the last line of the open file if it is incomplete.
   void end_partial_line();
 
   // --- the rest ---
 
-  // Everything appended so far is durable, in files that were let go, too; and the directories in which files were created or
-  // renamed. Goes on failing for what can no longer be made durable. Looks first whether the open file is still in its place.
+  // Makes everything appended so far durable, also in files that were closed meanwhile, and the directories in which files were
+  // created or renamed. Continues to fail after lines could not be made durable, until reopen(). Checks first whether the open
+  // file is still in its place; sync_without_look() does not.
   void sync();
   void sync_without_look();
 
-  // Is the open file still the one at the path? If not, it is let go, and `notice` hears of it.
+  // Whether the open file is still the one at the path. If not, closes it and gives a notice.
   bool is_in_place(time_point now);
 
-  // Lets go of the file; what cannot be made durable any more is known to whoever asked for it.
+  // Closes the file, and clears earlier sync failures.
   void reopen();
 
-  // The open file was renamed as planned: lets go of it. It waits for sync() where that is still to be done.
+  // The open file was renamed as planned: releases it. It is kept open for sync() if it holds lines that no sync has covered.
   void close_as_planned();
-  // Syncs the oldest of the files that wait for it, where they are more than closed_files_max. sync() tells what fails.
+  // Syncs the oldest files that wait for sync(), while they are more than closed_files_max. sync() reports failures.
   void sync_surplus();
 
   // The parts of sync() that a rotation does itself.
@@ -91,7 +92,7 @@ class appender {
 
   const std::string& path() const noexcept { return path_; }
   const io::file& file() const noexcept { return file_; }                 // open, or not
-  const io::file_status& identity() const noexcept { return identity_; }  // of file(), when it was opened; of the last one
+  const io::file_status& identity() const noexcept { return identity_; }  // of file(), or of the last one
   std::uint64_t bytes();                                                  // of the open file, or of the one at the path
 
  private:
@@ -109,9 +110,9 @@ class appender {
   bool torn_ = false;                              // the last line may be incomplete
   bool unsynced_ = false;                          // file_ holds bytes no sync has covered
   std::vector<io::file> closed_;                   // complete files that hold bytes no sync has covered, the oldest first
-  std::vector<std::string> unsynced_directories_;  // in which something was, or may have been, created since their sync
-  std::optional<error> lost_durability_;           // a file given up was not synced: no sync is complete until reopen()
-  std::optional<error> suspect_;                   // a sync of the file `identity_` failed: no later one is believed
+  std::vector<std::string> unsynced_directories_;  // in which a file may have been created since their sync
+  std::optional<error> lost_durability_;           // a closed file was not synced: every sync fails until reopen()
+  std::optional<error> suspect_;                   // a sync of the file `identity_` failed: later ones must fail, too
 };
 
 // The value, or its error as a sink_error.

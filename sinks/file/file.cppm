@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sinks.file: the default sink. Appends lines to one file, the live segment, as annals.sinks.appender does.
+// annals.sinks.file: the default sink. Appends lines to the live segment (annals.sinks.appender).
 module;
 #include <optional>
 #include <string>

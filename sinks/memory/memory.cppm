@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.sinks.memory: a sink for tests. Keeps the lines in memory, where the test that made it reads them, and fails when the
-// test says so.
+// annals.sinks.memory: a sink for tests. Keeps the lines in memory for the test to read, and fails when the test asks for it.
 //
 //   auto kept = std::make_shared<annals::memory_log>();
 //   annals::audit_logger log({.sink = std::make_unique<annals::memory_sink>(kept)});
-//   ... what is tested logs ...
+//   ... the tested code logs ...
 //   EXPECT_EQ(kept->events().at(0).action, "denied");
 module;
 #include <cstddef>
@@ -22,7 +21,7 @@ import annals.sink;
 
 export namespace annals {
 
-// What memory sinks have been given; several may share one. Every function may be called from any thread.
+// What memory sinks have taken; several sinks may share one. Any thread.
 class memory_log {
  public:
   std::vector<std::string> lines() const;  // without their newlines

@@ -66,7 +66,7 @@ std::string both(std::string_view what, std::uint64_t theirs, std::string_view e
          abi_text(ANNALS_PLUGIN_ABI_MAJOR, ANNALS_PLUGIN_ABI_MINOR) + ", unchanged, or a later minor version";
 }
 
-// Why a plugin with this identity cannot work with this host, or nothing.
+// Why a plugin with this identity cannot work with this host; nothing if it can.
 std::optional<std::string> judge(const annals_identity& said, const std::string& path) {
   constexpr char magic[8] = ANNALS_PLUGIN_MAGIC;
   if (std::memcmp(said.magic, magic, sizeof magic) != 0) {
@@ -129,7 +129,7 @@ Functions copy_of(const Functions* theirs) noexcept {
   return ours;
 }
 
-// The functions that a plugin of this minor version must have, and has not.
+// The names of required functions that the tables lack; empty if there are none.
 std::string missing(const annals_sink_functions& sink, const annals_archiver_functions& archiver, std::uint64_t capabilities) {
   std::string names;
   const auto need = [&names](std::uint64_t of, bool there, std::string_view name) {
@@ -151,7 +151,7 @@ std::string missing(const annals_sink_functions& sink, const annals_archiver_fun
   return names;
 }
 
-// The dynamic linker's words, with the plugin's path in place of the one it was loaded by.
+// The dynamic linker's message, with the plugin's path in place of the one that it was loaded by.
 std::string linker_said(std::string text, const std::string& loaded_by, const std::string& path) {
   for (std::size_t at = text.find(loaded_by); at != std::string::npos; at = text.find(loaded_by, at + path.size())) {
     text.replace(at, loaded_by.size(), path);
@@ -159,8 +159,8 @@ std::string linker_said(std::string text, const std::string& loaded_by, const st
   return text;
 }
 
-// While one lives, the end of the process in this thread by std::terminate is told with the plugin that it loads. A handler,
-// and not a catch alone: of some systems' dlopen(3) no exception comes out, not even to end the process behind it.
+// While one exists, std::terminate in this thread prints which plugin is being loaded. A handler, not only a catch: on some
+// systems an exception does not leave dlopen(3), but terminates the process inside it.
 class told_by_terminate {
  public:
   explicit told_by_terminate(const std::string& path) : outer_(std::exchange(loading, &path)) {
@@ -199,9 +199,9 @@ std::mutex told_by_terminate::mutex;
 int told_by_terminate::living = 0;
 std::atomic<std::terminate_handler> told_by_terminate::before = nullptr;
 
-// Loads the file; what the dynamic linker said, or nothing. Whatever a static constructor throws ends the process at the latest
-// here: it has passed through dlopen(3), whose lock would stay locked, and the next thread that loads anything would wait for
-// ever.
+// Loads the file. Returns the dynamic linker's message, or nothing. An exception of a static constructor terminates the process
+// here at the latest (noexcept): it has left dlopen(3) with its lock held, and the next thread that loads anything would wait
+// for ever.
 std::string load_into(boost::dll::shared_library& handle, const std::string& by) noexcept {
   std::error_code failed;
   handle.load(by, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, failed);
@@ -210,7 +210,7 @@ std::string load_into(boost::dll::shared_library& handle, const std::string& by)
   return said == nullptr ? failed.message() : said;
 }
 
-// Plugins that are never unloaded. Never destroyed: code of theirs may run until the process ends.
+// Plugins that are never unloaded. Never destroyed: their code may run until the process ends.
 struct kept_libraries {
   std::mutex mutex;
   std::vector<boost::dll::shared_library> all;
@@ -229,7 +229,7 @@ result<plugin> load_plugin(const std::string& path, unload policy) try {
   auto found = examine(path);
   if (!found) return std::move(found.error());
   auto loaded = std::make_shared<plugin::library>();
-  const std::string by = found->file.path_in_proc();  // the file that was examined, whatever is at `path` now
+  const std::string by = found->file.path_in_proc();  // loads the file that was examined, even if another one is at `path` now
   const std::string failed = [&] {
     const told_by_terminate told(path);
     return load_into(loaded->handle, by);

@@ -7,10 +7,10 @@
 //   annals::plugin syslog = plugins.load("syslog").value();
 //   annals::audit_logger log({.sink = syslog.make_sink({.options = options})});
 //
-// No instruction of a plugin's file runs before all of this is known: the path is absolute and leads through no symbolic link;
-// nobody but root and the current user can change the file, or replace it or a directory above it; the file is a shared object
-// for this machine; it exports `annals_plugin`, in a section of its own, and the identity there suits this host. The file that
-// was examined is the one that is loaded, whatever happens at its path meanwhile.
+// Before an instruction of a plugin's file runs, all of this is checked: the path is absolute and contains no symbolic link;
+// only root and the current user can change or replace the file and the directories above it; the file is a shared object for
+// this machine; it exports `annals_plugin` in a section of its own, with an identity that this host accepts. The file that was
+// checked is the one that is loaded, even if its path leads elsewhere meanwhile.
 module;
 #include <cstdint>
 #include <memory>
@@ -27,7 +27,7 @@ import annals.sink;
 
 export namespace annals {
 
-// What a plugin says of itself, and where it was found.
+// The identity of a plugin, and where it was found.
 struct plugin_info {
   static constexpr std::uint64_t offers_sink = 1U << 0;
   static constexpr std::uint64_t offers_archiver = 1U << 1;
@@ -40,10 +40,10 @@ struct plugin_info {
   std::string compiler;  // that built it
   unsigned abi_major = 0;
   unsigned abi_minor = 0;
-  std::uint64_t capabilities = 0;  // of the above, or-ed, and others a newer plugin may have
+  std::uint64_t capabilities = 0;  // the above, or-ed; a newer plugin may have others
 };
 
-// The ABI this host speaks.
+// The ABI version of this host.
 struct plugin_abi {
   unsigned major;
   unsigned minor;
@@ -67,7 +67,7 @@ enum class unload : std::uint8_t {
   when_unused,  // it is unloaded with the last `plugin`, sink and archiver of it. Some code does not survive that
 };
 
-// A plugin that has been loaded. Copies are the same one. Any thread.
+// A loaded plugin. Copies refer to the same one. Any thread.
 class plugin {
  public:
   const plugin_info& info() const noexcept;
@@ -82,7 +82,7 @@ class plugin {
   const void* descriptor() const noexcept;
 
   struct library;
-  explicit plugin(std::shared_ptr<const library> loaded) noexcept;  // ours
+  explicit plugin(std::shared_ptr<const library> loaded) noexcept;  // for this module
   plugin(const plugin&) noexcept;
   plugin(plugin&&) noexcept;
   plugin& operator=(const plugin&) noexcept;
@@ -93,17 +93,17 @@ class plugin {
   std::shared_ptr<const library> library_;
 };
 
-// Checks the file at an absolute path as load_plugin does, and reads what it says of itself. Runs nothing of it. Errors:
-// plugin_refused with both sides and what to do, or io. Any thread.
+// Checks the file at an absolute path as load_plugin does, and reads its identity. Runs no code of it. Errors: plugin_refused
+// (the message says what was found, what was expected and what to do), io. Any thread.
 result<plugin_info> examine_plugin(const std::string& path);
 
-// Checks and loads the file at an absolute path. Errors as examine_plugin. Loading twice gives the same plugin. Any thread.
+// Checks and loads the file at an absolute path. Errors as of examine_plugin. Loading twice gives the same plugin. Any thread.
 result<plugin> load_plugin(const std::string& path, unload policy = unload::never);
 
 // Where plugins are installed: `annals/plugins` beside this library.
 std::string installed_plugin_directory();
 
-// A file called like a plugin, and what examine_plugin says of it.
+// A file that is named like a plugin, and the result of examine_plugin.
 struct found_plugin {
   std::string path;
   result<plugin_info> info;
@@ -117,12 +117,12 @@ class plugin_registry {
 
   const std::vector<std::string>& directories() const noexcept;
 
-  // Everything named annals_*.so in the directories, in their order, then by name; loads nothing. A directory that cannot be
-  // listed is an entry with its error; one that is missing is none.
+  // Every annals_*.so in the directories, in their order, then by name. Loads nothing. A directory that cannot be listed is an
+  // entry with its error; a missing directory is skipped.
   std::vector<found_plugin> list() const;
 
-  // The first annals_NAME.so in the directories, or the file at an absolute path. The first decides: where it is refused, no
-  // later one is tried. Errors: plugin_refused (with the places looked at, where there is none), io.
+  // The first annals_NAME.so in the directories, or the file at an absolute path. If the first one is refused, no later one is
+  // tried. Errors: plugin_refused (if none was found, with the places that were searched), io.
   result<plugin_info> examine(std::string_view name_or_path) const;
   result<plugin> load(std::string_view name_or_path, unload policy = unload::never) const;
 

@@ -36,7 +36,7 @@ std::string joined(const std::string& directory, std::string_view name) {
 std::string installed_plugin_directory() {
   std::error_code failed;
   const std::filesystem::path told = boost::dll::this_line_location(failed);
-  // Linked statically, this is a part of the program, which the dynamic linker knows by whatever name it was called.
+  // With a static library this is the program itself, which the dynamic linker knows by the name that it was called by.
   const std::filesystem::path ours =
       std::filesystem::canonical(!failed && told.is_absolute() ? told : std::filesystem::path("/proc/self/exe"), failed);
   return failed ? std::string() : (ours.parent_path() / "annals" / "plugins").string();
@@ -91,7 +91,7 @@ result<std::string> plugin_registry::path_of(std::string_view name_or_path) cons
   std::string places;
   for (const std::string& directory : directories_) {
     std::string path = joined(directory, file_name);
-    if (!directory.starts_with('/')) return path;  // which is refused for what it is
+    if (!directory.starts_with('/')) return path;  // refused: a relative path
     auto there = io::status_at(path);
     if (!there) return std::move(there.error());
     if (*there) return path;

@@ -25,7 +25,7 @@ using section_header = ElfW(Shdr);
 using segment_header = ElfW(Phdr);
 using symbol_entry = ElfW(Sym);
 
-constexpr std::size_t table_bytes_max = 64 * 1024 * 1024;  // of names and symbols; real ones have a few MB at most
+constexpr std::size_t table_bytes_max = 64 * 1024 * 1024;  // of names and symbols; real tables have a few MB at most
 
 #if defined(__x86_64__)
 constexpr unsigned our_machine = EM_X86_64;
@@ -118,8 +118,8 @@ class reader {
     return read_sections(header);
   }
 
-  // What is loaded has to be there: the dynamic linker maps it without a look, and who touches a page past the end of the file
-  // is ended by SIGBUS.
+  // Every loaded byte must be in the file: the dynamic linker maps it without a check, and access to a page past the end of the
+  // file raises SIGBUS.
   std::optional<error> read_segments(const file_header& header) {
     if (header.e_phentsize != sizeof(segment_header)) {
       return refuse("has program headers of " + std::to_string(header.e_phentsize) + " bytes; expected " +
@@ -156,13 +156,14 @@ class reader {
     return read(section.sh_offset, section.sh_size);
   }
 
-  // Does the text at `offset`, up to its NUL, say this? Looks no further: thousands of names may share a text that has no end.
+  // Whether the text at `offset`, up to its NUL, is this one. Reads no further: thousands of names may share a text without
+  // end.
   static bool is_named(const std::string& names, std::uint64_t offset, std::string_view text) {
     return offset < names.size() && names.size() - offset > text.size() && names[offset + text.size()] == '\0' &&
            names.compare(offset, text.size(), text) == 0;
   }
 
-  // What is in the file at the section's offset is what will be in memory at its address.
+  // Whether the bytes at the section's offset in the file are those at its address in memory.
   std::optional<error> check_loaded(std::string_view name, const section_header& section) const {
     for (const segment_header& one : segments_) {
       const std::uint64_t into = section.sh_offset - one.p_offset;
@@ -175,8 +176,8 @@ class reader {
                   std::to_string(section.sh_offset) + "; expected one of its segments to hold it: build it again");
   }
 
-  // The symbol is exported, and stands at `address`, the beginning of the section with this index. A file has one table of such
-  // symbols at most (System V ABI, chapter 4); of more, only the first one is looked at.
+  // Whether the symbol is exported at `address`, the beginning of the section with this index. A file has at most one table of
+  // such symbols (System V ABI, chapter 4); only the first one is read.
   std::optional<error> check_symbol(std::string_view symbol, std::string_view section, std::size_t index,
                                     std::uint64_t address) const {
     const auto table =
@@ -205,7 +206,7 @@ class reader {
   const io::file& file_;
   const std::string& path_;
   std::uint64_t bytes_ = 0;
-  std::vector<segment_header> segments_;  // those that are loaded
+  std::vector<segment_header> segments_;  // only loaded ones
   std::vector<section_header> sections_;
   std::string names_;
 };

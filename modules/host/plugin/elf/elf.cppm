@@ -11,9 +11,9 @@ import annals.io;
 
 export namespace annals::elf {
 
-// The first `count` bytes of the section named `section`, as they are in the file, where the dynamic symbol `symbol` is defined
-// at its beginning. Errors (plugin_refused; io): no shared object, or one for another machine; cut short; no such section or
-// symbol; fewer bytes. Trusts nothing in the file. Any thread.
+// Reads the first `count` bytes of the section named `section` from the file. The dynamic symbol `symbol` must be defined at
+// the beginning of the section. Errors: io; plugin_refused (not a shared object for this machine, truncated, no such section or
+// symbol, fewer bytes). Trusts nothing in the file. Any thread.
 result<std::string> read_exported(const io::file& file, const std::string& path, std::string_view section,
                                   std::string_view symbol, std::size_t count);
 
