@@ -19,8 +19,10 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +39,7 @@ import annals.segment;
 import annals.content.seekable;
 #include "archive.h"
 #include "rotation/rotating.h"
+#include "support/hooked_calls.h"
 
 namespace {
 
@@ -58,109 +61,32 @@ std::string words_for(long nth, const fault& what) {
 }
 
 // The calls of all threads are counted, and from `nth` on one or all of them fail.
-class failing_calls final : public annals::io::system_calls {
+class failing_calls {
  public:
-  failing_calls(long nth, const fault& what) : nth_(nth), what_(what), override_(*this) {}
+  failing_calls(long nth, const fault& what) : nth_(nth), what_(what) {}
   void heal() {
     healed_ = true;
-    later_ = 1h;  // who waits before he tries again does so at once
+    calls_.advance(1h);  // a caller that waits before it tries again does so at once
   }
   long count() const { return count_; }
 
-  int open(const char* path, annals::io::open_for purpose, unsigned mode) noexcept override {
-    return or_fail([&] { return system_calls::open(path, purpose, mode); });
-  }
-  int open_in(int directory, const char* name, annals::io::open_for purpose) noexcept override {
-    return or_fail([&] { return system_calls::open_in(directory, name, purpose); });
-  }
-  std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept override {
-    if (is_next() && what_.code != 0) return -what_.code;
-    return system_calls::write(fd, bytes, is_short_ ? (count + 1) / 2 : count);
-  }
-  std::int64_t write_at(int fd, const char* bytes, std::size_t count, std::uint64_t offset) noexcept override {
-    if (is_next() && what_.code != 0) return -what_.code;
-    return system_calls::write_at(fd, bytes, is_short_ ? (count + 1) / 2 : count, offset);
-  }
-  std::int64_t offset_of(int fd) noexcept override {
-    return or_fail([&] { return system_calls::offset_of(fd); });
-  }
-  std::int64_t read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept override {
-    if (is_next() && what_.code != 0) return -what_.code;
-    return system_calls::read_at(fd, bytes, is_short_ ? (count + 1) / 2 : count, offset);
-  }
-  int sync_data(int) noexcept override {  // nobody cuts the power here
-    return or_fail([] { return 0; });
-  }
-  int sync_all(int) noexcept override {
-    return or_fail([] { return 0; });
-  }
-  int status_of(int fd, annals::io::file_status& status) noexcept override {
-    return or_fail([&] { return system_calls::status_of(fd, status); });
-  }
-  int status_at(const char* path, annals::io::file_status& status) noexcept override {
-    return or_fail([&] { return system_calls::status_at(path, status); });
-  }
-  int make_directory(const char* path, unsigned mode) noexcept override {
-    return or_fail([&] { return system_calls::make_directory(path, mode); });
-  }
-  int list_directory(const char* path, std::vector<std::string>& names) noexcept override {
-    return or_fail([&] { return system_calls::list_directory(path, names); });
-  }
-  int resolve(const char* path, std::string& resolved) noexcept override {
-    return or_fail([&] { return system_calls::resolve(path, resolved); });
-  }
-  int rename(const char* from, const char* to) noexcept override {
-    return or_fail([&] { return system_calls::rename(from, to); });
-  }
-  int rename_new(const char* from, const char* to) noexcept override {
-    return or_fail([&] { return system_calls::rename_new(from, to); });
-  }
-  int remove(const char* path) noexcept override {
-    return or_fail([&] { return system_calls::remove(path); });
-  }
-  int set_mode(int fd, unsigned mode) noexcept override {
-    return or_fail([&] { return system_calls::set_mode(fd, mode); });
-  }
-  int lock(int fd, bool locked) noexcept override {
-    if (!locked) return system_calls::lock(fd, locked);
-    return or_fail([&] { return system_calls::lock(fd, locked); });
-  }
-  int lock_byte(int fd, std::uint64_t offset) noexcept override {
-    return or_fail([&] { return system_calls::lock_byte(fd, offset); });
-  }
-  int is_byte_locked(int fd, std::uint64_t offset) noexcept override {
-    return or_fail([&] { return system_calls::is_byte_locked(fd, offset); });
-  }
-  int map_shared(int fd, std::size_t bytes, void*& memory) noexcept override {
-    return or_fail([&] { return system_calls::map_shared(fd, bytes, memory); });
-  }
-  int map_wrapped(int fd, std::size_t head, std::size_t bytes, void*& memory) noexcept override {
-    return or_fail([&] { return system_calls::map_wrapped(fd, head, bytes, memory); });
-  }
-  int allocate(int fd, std::uint64_t bytes) noexcept override {
-    return or_fail([&] { return system_calls::allocate(fd, bytes); });
-  }
-  std::chrono::nanoseconds uptime() noexcept override { return system_calls::uptime() + later_.load(); }
-
  private:
-  bool is_next() noexcept {
+  std::int64_t next(support::system_call& one) {
+    using support::call;
+    if (one.which == call::close || one.which == call::unlock) return one.run();
     const long number = ++count_;
-    const bool is_it = !healed_ && (number == nth_ || (what_.for_ever && number > nth_));
-    is_short_ = is_it && what_.code == 0;
-    return is_it;
-  }
-  template <class Call>
-  auto or_fail(Call call) noexcept -> decltype(call()) {
-    return is_next() && what_.code != 0 ? -what_.code : call();
+    const bool fails = !healed_ && (number == nth_ || (what_.for_ever && number > nth_));
+    if (fails && what_.code != 0) return -what_.code;
+    const bool transfers = one.which == call::write || one.which == call::write_at || one.which == call::read_at;
+    if (fails && transfers) one.count = (one.count + 1) / 2;
+    return one.which == call::sync_data || one.which == call::sync_all ? 0 : one.run();  // no test cuts the power here
   }
 
   const long nth_;
   const fault what_;
   std::atomic<long> count_ = 0;
   std::atomic<bool> healed_ = false;
-  static inline thread_local bool is_short_ = false;
-  std::atomic<std::chrono::nanoseconds> later_ = 0ns;
-  annals::io::calls_override override_;
+  support::hooked_calls calls_{[this](support::system_call& one) { return next(one); }};
 };
 
 // --- writing ----------------------------------------------------------------------------------------------------------------

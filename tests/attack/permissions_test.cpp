@@ -10,10 +10,12 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,39 +35,13 @@ import annals.content.seekable;
 import annals.segment;
 #include "archive.h"
 #include "rotation/rotating.h"
+#include "support/hooked_calls.h"
 
 namespace {
 
 // What each call asks for that may make something, and what it made.
-class watched_modes final : public annals::io::system_calls {
+class watched_modes {
  public:
-  watched_modes() : override_(*this) {}
-
-  int open(const char* path, annals::io::open_for purpose, unsigned mode) noexcept override {
-    using annals::io::open_for;
-    const bool may_make = purpose == open_for::appending || purpose == open_for::creating || purpose == open_for::locking;
-    annals::io::file_status status;
-    const bool was_there = system_calls::status_at(path, status) == 0;
-    const int fd = system_calls::open(path, purpose, mode);
-    if (!may_make || was_there) return fd;
-    look_at(path, mode, 0600);
-    if (fd >= 0 && system_calls::status_of(fd, status) == 0) look_at(path, status.mode, 0600);
-    if (fd >= 0) note(path);
-    return fd;
-  }
-  int make_directory(const char* path, unsigned mode) noexcept override {
-    look_at(path, mode, 0700);
-    const int made = system_calls::make_directory(path, mode);
-    annals::io::file_status status;
-    if (made == 0 && system_calls::status_at(path, status) == 0) look_at(path, status.mode, 0700);
-    if (made == 0) note("directory");
-    return made;
-  }
-  int set_mode(int fd, unsigned mode) noexcept override {
-    look_at("a file that is open", mode, 0600);
-    return system_calls::set_mode(fd, mode);
-  }
-
   // How many of each kind were made, by the end of the name.
   std::map<std::string, int> made() {
     const std::lock_guard lock(mutex_);
@@ -77,6 +53,35 @@ class watched_modes final : public annals::io::system_calls {
   }
 
  private:
+  std::int64_t look(support::system_call& one) {
+    using support::call;
+    switch (one.which) {
+      case call::open: return look_at_open(one);
+      case call::make_directory: {
+        look_at(one.path, one.mode, 0700);
+        const std::int64_t made = one.run();
+        const auto status = calls_.kernel_status(one.path);
+        if (made == 0 && status) look_at(one.path, status->mode, 0700);
+        if (made == 0) note("directory");
+        return made;
+      }
+      case call::set_mode: look_at("a file that is open", one.mode, 0600); return one.run();
+      default: return one.run();
+    }
+  }
+  std::int64_t look_at_open(support::system_call& one) {
+    using annals::io::open_for;
+    const bool may_make =
+        one.purpose == open_for::appending || one.purpose == open_for::creating || one.purpose == open_for::locking;
+    const bool was_there = calls_.kernel_status(one.path).has_value();
+    const std::int64_t fd = one.run();
+    if (!may_make || was_there) return fd;
+    look_at(one.path, one.mode, 0600);
+    if (fd < 0) return fd;
+    look_at(one.path, calls_.kernel_status(static_cast<int>(fd)).mode, 0600);
+    note(one.path);
+    return fd;
+  }
   void look_at(const char* path, unsigned mode, unsigned widest) {
     if ((mode & ~widest) == 0) return;
     std::fprintf(stderr, "%s: mode %04o\n", path, mode);
@@ -92,7 +97,7 @@ class watched_modes final : public annals::io::system_calls {
   std::mutex mutex_;
   std::map<std::string, int> made_;
   int too_wide_ = 0;
-  annals::io::calls_override override_;
+  support::hooked_calls calls_{[this](support::system_call& one) { return look(one); }};
 };
 
 // Everything that makes files, one after the other.

@@ -9,14 +9,18 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <span>
@@ -45,26 +49,15 @@ constexpr int prune_begins = -1;  // other marks are the numbers of events that 
 
 // The states are many, and are not crashed again: nothing needs to get to a disk. The files that were built are those of the
 // run.
-class built_disk final : public annals::io::system_calls {
+class built_disk {
  public:
-  built_disk() : override_(*this) {}
-  int sync_data(int) noexcept override { return 0; }
-  int sync_all(int) noexcept override { return 0; }
-  int status_of(int fd, annals::io::file_status& status) noexcept override {
-    return recognized(system_calls::status_of(fd, status), status);
-  }
-  int status_at(const char* path, annals::io::file_status& status) noexcept override {
-    return recognized(system_calls::status_at(path, status), status);
-  }
-
   void build(const support::crash_states::state& files) {
     numbers_.clear();
     for (const auto& [name, file] : files) {
       std::filesystem::create_directories(name.substr(0, name.rfind('/')));
       support::write_file(name, std::string_view(*file.content).substr(0, end_of(*file.content)));
       std::filesystem::resize_file(name, file.content->size());
-      annals::io::file_status status;
-      if (system_calls::status_at(name.c_str(), status) == 0) numbers_[status.inode] = file.number;
+      if (const auto status = calls_.kernel_status(name.c_str())) numbers_[status->inode] = file.number;
     }
   }
 
@@ -78,14 +71,19 @@ class built_disk final : public annals::io::system_calls {
     return end;
   }
 
-  int recognized(int failed, annals::io::file_status& status) const noexcept {
-    const auto found = numbers_.find(status.inode);
-    if (failed == 0 && found != numbers_.end()) status.inode = recorded_disk::inode_of(found->second);
-    return failed;
+  std::int64_t answer(support::system_call& one) const {
+    using support::call;
+    if (one.which == call::sync_data || one.which == call::sync_all) return 0;
+    const std::int64_t done = one.run();
+    if (done != 0 || (one.which != call::status_of && one.which != call::status_at)) return done;
+    if (const auto found = numbers_.find(one.status->inode); found != numbers_.end()) {
+      one.status->inode = recorded_disk::inode_of(found->second);
+    }
+    return done;
   }
 
   std::map<std::uint64_t, int> numbers_;  // by the inodes that they have now
-  annals::io::calls_override override_;
+  support::hooked_calls calls_{[this](support::system_call& one) { return answer(one); }};
 };
 
 annals::logger_options options(const std::string& path) {

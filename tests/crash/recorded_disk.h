@@ -8,6 +8,7 @@
 // synced: any of them, in any order, but for those that concern the same name, which stay in their order (a file system that
 // lets a name's new meaning come without its old one's going loses synced files whatever one does).
 #pragma once
+#include "support/hooked_calls.h"
 
 namespace support {
 
@@ -16,7 +17,7 @@ constexpr std::array all_unsynced_bytes = {unsynced_bytes::none,    unsynced_byt
                                            unsynced_bytes::to_page, unsynced_bytes::zeros, unsynced_bytes::zeros_in_first_page};
 
 // While it lives, the library's calls go through it. For one thread.
-class recorded_disk : public annals::io::system_calls {
+class recorded_disk {
  public:
   struct step {
     enum class kind { create, write, sync_file, sync_directory, rename, remove, make_directory, mark } what;
@@ -28,8 +29,6 @@ class recorded_disk : public annals::io::system_calls {
     int mark = 0;
     std::size_t mapped = 0;  // how many versions of the mapped file had been seen
   };
-
-  recorded_disk() : override_(*this) {}
 
   // A file that is written through a mapping, which no call tells of: it is looked at behind each step.
   void watch_mapped(const std::string& path) { mapped_path_ = path; }
@@ -43,72 +42,71 @@ class recorded_disk : public annals::io::system_calls {
   }
   const std::vector<step>& steps() const { return steps_; }
 
-  int open(const char* path, annals::io::open_for purpose, unsigned mode) noexcept override {
-    annals::io::file_status before;
-    const bool was_there = system_calls::status_at(path, before) == 0;
-    const int fd = system_calls::open(path, purpose, mode);
-    if (fd < 0) return fd;
-    if (purpose == annals::io::open_for::syncing) {
-      directories_[fd] = path;
-    } else {
-      if (!was_there) {
-        files_[path] = ++last_file_;
-        add({step::kind::create, last_file_, path});
-      }
-      if (const auto found = files_.find(path); found != files_.end()) opened_[fd] = found->second;
-    }
-    return fd;
-  }
-  int close(int fd) noexcept override {
-    opened_.erase(fd);
-    directories_.erase(fd);
-    return system_calls::close(fd);
-  }
-  std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept override {
-    annals::io::file_status status;
-    (void)system_calls::status_of(fd, status);  // all files that are written so are opened with O_APPEND
-    const std::int64_t wrote = system_calls::write(fd, bytes, count);
-    if (wrote > 0) wrote_to(fd, {bytes, static_cast<std::size_t>(wrote)}, status.bytes);
-    return wrote;
-  }
-  std::int64_t write_at(int fd, const char* bytes, std::size_t count, std::uint64_t offset) noexcept override {
-    const std::int64_t wrote = system_calls::write_at(fd, bytes, count, offset);
-    if (wrote > 0) wrote_to(fd, {bytes, static_cast<std::size_t>(wrote)}, offset);
-    return wrote;
-  }
-  int sync_data(int fd) noexcept override { return synced(fd); }
-  int sync_all(int fd) noexcept override { return synced(fd); }
-  // Files are known by their numbers: so they are the same in a state that is built later.
-  int status_of(int fd, annals::io::file_status& status) noexcept override {
-    const int failed = system_calls::status_of(fd, status);
-    if (const auto found = opened_.find(fd); failed == 0 && found != opened_.end()) status.inode = inode_of(found->second);
-    return failed;
-  }
-  int status_at(const char* path, annals::io::file_status& status) noexcept override {
-    const int failed = system_calls::status_at(path, status);
-    if (const auto found = files_.find(path); failed == 0 && found != files_.end()) status.inode = inode_of(found->second);
-    return failed;
-  }
+  // Files are known by their numbers, so they are the same in a state that is built later.
   static std::uint64_t inode_of(int file) { return 1'000'000'000'000 + static_cast<std::uint64_t>(file); }
 
-  int make_directory(const char* path, unsigned mode) noexcept override {
-    const int made = system_calls::make_directory(path, mode);
-    if (made == 0) add({step::kind::make_directory, 0, path});
-    return made;
-  }
-  int rename(const char* from, const char* to) noexcept override { return renamed(from, to, system_calls::rename(from, to)); }
-  int rename_new(const char* from, const char* to) noexcept override {
-    return renamed(from, to, system_calls::rename_new(from, to));
-  }
-  int remove(const char* path) noexcept override {
-    const int removed = system_calls::remove(path);
-    if (removed != 0) return removed;
-    add({step::kind::remove, files_[path], path});
-    files_.erase(path);
-    return 0;
-  }
-
  private:
+  std::int64_t record(system_call& one) {
+    switch (one.which) {
+      case call::open: return open(one);
+      case call::close:
+        opened_.erase(one.fd);
+        directories_.erase(one.fd);
+        return one.run();
+      case call::write: {
+        const std::uint64_t end = calls_.kernel_status(one.fd).bytes;  // all files that are written so are opened with O_APPEND
+        return wrote_to(one, one.run(), end);
+      }
+      case call::write_at: return wrote_to(one, one.run(), one.offset);
+      case call::sync_data:
+      case call::sync_all: return synced(one.fd);
+      case call::status_of: {
+        const std::int64_t done = one.run();
+        if (const auto found = opened_.find(one.fd); done == 0 && found != opened_.end()) {
+          one.status->inode = inode_of(found->second);
+        }
+        return done;
+      }
+      case call::status_at: {
+        const std::int64_t done = one.run();
+        if (const auto found = files_.find(one.path); done == 0 && found != files_.end()) {
+          one.status->inode = inode_of(found->second);
+        }
+        return done;
+      }
+      case call::make_directory: {
+        const std::int64_t done = one.run();
+        if (done == 0) add({step::kind::make_directory, 0, one.path});
+        return done;
+      }
+      case call::rename:
+      case call::rename_new: return renamed(one.path, one.to, one.run());
+      case call::remove: {
+        const std::int64_t done = one.run();
+        if (done != 0) return done;
+        add({step::kind::remove, files_[one.path], one.path});
+        files_.erase(one.path);
+        return 0;
+      }
+      default: return one.run();
+    }
+  }
+  std::int64_t open(system_call& one) {
+    const bool was_there = calls_.kernel_status(one.path).has_value();
+    const std::int64_t opened = one.run();
+    if (opened < 0) return opened;
+    const int fd = static_cast<int>(opened);
+    if (one.purpose == annals::io::open_for::syncing) {
+      directories_[fd] = one.path;
+      return fd;
+    }
+    if (!was_there) {
+      files_[one.path] = ++last_file_;
+      add({step::kind::create, last_file_, one.path});
+    }
+    if (const auto found = files_.find(one.path); found != files_.end()) opened_[fd] = found->second;
+    return fd;
+  }
   void add(step one) {
     if (!mapped_path_.empty()) {
       std::string now = content_of(mapped_path_);
@@ -117,10 +115,13 @@ class recorded_disk : public annals::io::system_calls {
     one.mapped = mapped_versions_.size();
     steps_.push_back(std::move(one));
   }
-  void wrote_to(int fd, std::string_view bytes, std::uint64_t offset) {
-    const auto found = opened_.find(fd);
-    ASSERT_NE(found, opened_.end()) << "written to, and not known";
-    add({step::kind::write, found->second, "", "", offset, std::string(bytes)});
+  std::int64_t wrote_to(const system_call& one, std::int64_t wrote, std::uint64_t offset) {
+    if (wrote <= 0) return wrote;
+    const auto found = opened_.find(one.fd);
+    EXPECT_NE(found, opened_.end()) << "written to, and not known";
+    if (found == opened_.end()) return wrote;
+    add({step::kind::write, found->second, "", "", offset, std::string(one.bytes, static_cast<std::size_t>(wrote))});
+    return wrote;
   }
   int synced(int fd) {
     if (const auto directory = directories_.find(fd); directory != directories_.end()) {
@@ -130,7 +131,7 @@ class recorded_disk : public annals::io::system_calls {
     }
     return 0;
   }
-  int renamed(const std::string& from, const std::string& to, int failed) {
+  std::int64_t renamed(const std::string& from, const std::string& to, std::int64_t failed) {
     if (failed != 0) return failed;
     files_[to] = files_[from];
     files_.erase(from);
@@ -145,7 +146,7 @@ class recorded_disk : public annals::io::system_calls {
   std::map<int, int> opened_;
   std::map<int, std::string> directories_;
   int last_file_ = 0;
-  annals::io::calls_override override_;
+  hooked_calls calls_{[this](system_call& one) { return record(one); }};
 };
 
 // The states after a number of steps. A state is what each file holds, and which one it is, by its path.

@@ -13,9 +13,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <set>
 #include <span>
@@ -30,21 +32,16 @@
 import annals;
 import annals.io;
 import annals.sinks.file;
+#include "support/hooked_calls.h"
 
 namespace {
 
 using namespace std::chrono_literals;
 
 // Nothing needs to get to a disk, in the states that are built.
-class no_syncs final : public annals::io::system_calls {
- public:
-  no_syncs() : override_(*this) {}
-  int sync_data(int) noexcept override { return 0; }
-  int sync_all(int) noexcept override { return 0; }
-
- private:
-  annals::io::calls_override override_;
-};
+std::int64_t without_syncs(support::system_call& one) {
+  return one.which == support::call::sync_data || one.which == support::call::sync_all ? 0 : one.run();
+}
 
 // The default sink, with a look at the files before and after each batch.
 class watched_sink final : public annals::sink {
@@ -83,7 +80,7 @@ class power_lost : public testing::TestWithParam<run_options> {
     run();
     if (HasFatalFailure()) return;
     random_.seed(seed);
-    const no_syncs calls;
+    const support::hooked_calls calls(without_syncs);
     for (std::uint64_t round = 0; round < rounds && !HasFailure(); ++round) {
       const int synced = leave_files(round % 2 == 0 ? support::page_bytes : support::sector_bytes);
       expect_a_log(synced, "seed " + std::to_string(seed) + ", round " + std::to_string(round));

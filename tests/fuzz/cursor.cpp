@@ -7,15 +7,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iterator>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fuzz.h"
 import annals;
 import annals.io;
 import annals.content.seekable;
+#include "../support/hooked_calls.h"
 
 namespace {
 
@@ -24,13 +29,12 @@ using fuzz::require;
 using lines = std::vector<std::string>;
 
 // Tomorrow: segments that were made a moment ago have settled, and no follower waits for late writers of them.
-class tomorrow final : public annals::io::system_calls {
+class tomorrow {
  public:
-  tomorrow() : override_(*this) {}
-  annals::time_point now() noexcept override { return system_calls::now() + std::chrono::hours(24); }
+  tomorrow() { calls_.advance(std::chrono::hours(24)); }
 
  private:
-  annals::io::calls_override override_;
+  support::hooked_calls calls_;
 };
 
 std::string joined(const lines& all) {

@@ -7,15 +7,23 @@
 #include <elf.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <iterator>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "fuzz.h"
 import annals;
 import annals.io;
+#include "../support/hooked_calls.h"
 
 namespace {
 
@@ -24,36 +32,40 @@ using fuzz::require;
 const std::string path = "/plugins/annals_web.so";
 
 // Two directories and a file.
-class one_file final : public annals::io::system_calls {
+class one_file {
  public:
-  explicit one_file(std::string_view bytes) : bytes_(bytes), override_(*this) {}
-
-  int open(const char*, annals::io::open_for, unsigned) noexcept override { return directory; }
-  int open_in(int, const char* name, annals::io::open_for) noexcept override {
-    return std::string_view(name).ends_with(".so") ? regular : directory;
-  }
-  int close(int) noexcept override { return 0; }
-  int status_of(int fd, annals::io::file_status& status) noexcept override {
-    status = {};
-    status.kind = fd == regular ? annals::io::file_kind::regular : annals::io::file_kind::directory;
-    status.mode = 0755;
-    status.bytes = bytes_.size();
-    return 0;
-  }
-  std::int64_t read_at(int, char* to, std::size_t count, std::uint64_t offset) noexcept override {
-    const std::string_view part = bytes_.substr(std::min<std::uint64_t>(offset, bytes_.size()), count);
-    std::memcpy(to, part.data(), part.size());
-    read_ += part.size();
-    return static_cast<std::int64_t>(part.size());
-  }
+  explicit one_file(std::string_view bytes) : bytes_(bytes) {}
   std::uint64_t bytes_read() const { return read_; }
 
  private:
   static constexpr int directory = 1000;
   static constexpr int regular = 1001;
+
+  std::int64_t answer(support::system_call& one) {
+    using support::call;
+    switch (one.which) {
+      case call::open: return directory;
+      case call::open_in: return std::string_view(one.path).ends_with(".so") ? regular : directory;
+      case call::close: return 0;
+      case call::status_of:
+        *one.status = {};
+        one.status->kind = one.fd == regular ? annals::io::file_kind::regular : annals::io::file_kind::directory;
+        one.status->mode = 0755;
+        one.status->bytes = bytes_.size();
+        return 0;
+      case call::read_at: {
+        const std::string_view part = bytes_.substr(std::min<std::uint64_t>(one.offset, bytes_.size()), one.count);
+        std::memcpy(one.space, part.data(), part.size());
+        read_ += part.size();
+        return static_cast<std::int64_t>(part.size());
+      }
+      default: return one.run();
+    }
+  }
+
   std::string_view bytes_;
   std::uint64_t read_ = 0;
-  annals::io::calls_override override_;
+  support::hooked_calls calls_{[this](support::system_call& one) { return answer(one); }};
 };
 
 // Only what is the same for every machine; the host's own number is taken from this very program.

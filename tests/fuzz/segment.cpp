@@ -7,9 +7,13 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <iterator>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fuzz.h"
@@ -17,6 +21,7 @@ import annals;
 import annals.io;
 import annals.segment;
 import annals.content;
+#include "../support/hooked_calls.h"
 
 namespace {
 
@@ -24,18 +29,13 @@ using annals::segment::closed_segment;
 using fuzz::require;
 
 // A directory that holds what it is told. There is nothing behind the names.
-class told_directory final : public annals::io::system_calls {
- public:
-  explicit told_directory(std::vector<std::string> names) : names_(std::move(names)), override_(*this) {}
-  int list_directory(const char*, std::vector<std::string>& names) noexcept override {
-    names = names_;
+support::hooked_calls::hook told_directory(const std::vector<std::string>& names) {
+  return [names](support::system_call& one) -> std::int64_t {
+    if (one.which != support::call::list_directory) return one.run();
+    *one.names = names;
     return 0;
-  }
-
- private:
-  std::vector<std::string> names_;
-  annals::io::calls_override override_;
-};
+  };
+}
 
 std::optional<annals::time_point> time_of(const std::string& text) {  // 20260131T235959Z
   const std::string rfc =
@@ -58,7 +58,7 @@ void check_name(const std::string& live, const std::string& name) {
 }
 
 void check_directory(const std::string& live, const std::vector<std::string>& names) {
-  const told_directory directory(names);
+  const support::hooked_calls directory(told_directory(names));
   const auto closed = annals::segment::closed_segments("logs/" + live);
   require(static_cast<bool>(closed), "a directory of any names can be listed");
   require(closed->size() <= names.size(), "no segment is made up");

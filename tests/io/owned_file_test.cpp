@@ -3,15 +3,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/child.h"
@@ -92,26 +98,19 @@ TEST(owned_file, is_not_a_symbolic_link_or_a_file_with_two_names) {
 }
 
 // Replaces the file at a path whenever it is being locked, as another process could.
-class replaced_while_locked : public annals::io::system_calls {
- public:
-  replaced_while_locked(std::string path, int times) : path_(std::move(path)), left_(times), override_(*this) {}
-  int lock(int fd, bool locked) noexcept override {
-    if (locked && left_-- > 0) {
-      std::filesystem::rename(path_, path_ + ".before");
-      support::write_file(path_, "new");
+support::hooked_calls::hook replaced_while_locked(const std::string& path, int times) {
+  return [path, left = times](support::system_call& one) mutable {
+    if (one.which == call::lock && left-- > 0) {
+      std::filesystem::rename(path, path + ".before");
+      support::write_file(path, "new");
     }
-    return system_calls::lock(fd, locked);
-  }
-
- private:
-  std::string path_;
-  int left_;
-  annals::io::calls_override override_;
-};
+    return one.run();
+  };
+}
 
 TEST(owned_file, is_the_file_at_the_path_even_if_it_was_replaced_while_it_was_locked) {
   const support::temp_directory dir;
-  const replaced_while_locked calls(dir / "f", 3);
+  const support::hooked_calls calls(replaced_while_locked(dir / "f", 3));
   const owned_file owned = taken(dir / "f");
   EXPECT_EQ(owned.status().value().bytes, 3U);
   EXPECT_TRUE(owned.status_in_place().value());
@@ -119,7 +118,7 @@ TEST(owned_file, is_the_file_at_the_path_even_if_it_was_replaced_while_it_was_lo
 
 TEST(owned_file, is_not_taken_while_another_process_keeps_replacing_it) {
   const support::temp_directory dir;
-  const replaced_while_locked calls(dir / "f", 1'000'000);
+  const support::hooked_calls calls(replaced_while_locked(dir / "f", 1'000'000));
   EXPECT_FALSE(owned_file::take(dir / "f", 0600, milliseconds(1)).value());
 }
 

@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -114,17 +116,14 @@ TEST_F(PruneKilled, at_each_system_call_and_again_in_the_repeat_is_finished_by_t
 TEST_F(PruneKilled, at_every_call_of_the_repeat_after_a_death_between_event_and_record) {
   // The death: everything up to the sync of the events, nothing behind it.
   const auto die_between = [this] {
-    struct at_second_record : annals::io::system_calls {
-      at_second_record() : override_(*this) {}
-      std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept override {
-        if (std::string_view(bytes, count).starts_with("{\"segment\":")) ::kill(::getpid(), SIGKILL);
-        return system_calls::write(fd, bytes, count);
-      }
-      annals::io::calls_override override_;
-    };
     const pid_t child = ::fork();
     if (child == 0) {
-      const at_second_record calls;
+      const support::hooked_calls calls([](support::system_call& one) {
+        const bool is_record =
+            one.which == support::call::write && std::string_view(one.bytes, one.count).starts_with("{\"segment\":");
+        if (is_record) ::kill(::getpid(), SIGKILL);
+        return one.run();
+      });
       (void)annals::prune(path_, policy_);
       ::_exit(1);
     }
@@ -234,19 +233,13 @@ TEST_F(PruneFaults, a_full_disk_deletes_nothing_and_says_so) {
 TEST_F(PruneFaults, an_event_that_is_not_durable_deletes_nothing_until_the_log_is_rotated) {
   make_log(3);
   {
-    struct live_fails : annals::io::system_calls {
-      explicit live_fails(std::string path) : live(std::move(path)), override_(*this) {}
-      int sync_data(int fd) noexcept override {
-        annals::io::file_status held;
-        annals::io::file_status there;
-        system_calls::status_of(fd, held);
-        system_calls::status_at(live.c_str(), there);
-        return annals::io::same_file(held, there) ? -EIO : system_calls::sync_data(fd);
-      }
-      std::string live;
-      annals::io::calls_override override_;
-    };
-    const live_fails calls(path_);
+    std::optional<support::hooked_calls> calls;
+    calls.emplace([&](support::system_call& one) {
+      const auto live = calls->kernel_status(path_.c_str());
+      const bool is_live =
+          one.which == support::call::sync_data && live && annals::io::same_file(calls->kernel_status(one.fd), *live);
+      return is_live ? -EIO : one.run();
+    });
     const auto outcome = annals::prune(path_, {.keep_segments = 1});
     ASSERT_FALSE(outcome);
     EXPECT_EQ(outcome.error().code, annals::errc::sync_failed);

@@ -9,7 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -25,6 +28,7 @@ import annals.content.seekable;
 import annals.segment;
 #include "log_files.h"
 #include "prune_log.h"
+#include "support/hooked_calls.h"
 
 namespace {
 
@@ -208,33 +212,20 @@ TEST_F(Prune, by_eight_processes_at_once_deletes_each_segment_once) {
 }
 
 TEST_F(Prune, syncs_the_events_before_it_removes_anything) {
-  struct order : annals::io::system_calls {
-    order() : override_(*this) {}
-    int remove(const char* path) noexcept override {
-      said += "remove ";
-      return system_calls::remove(path);
-    }
-    int sync_data(int fd) noexcept override {
-      annals::io::file_status held;
-      annals::io::file_status there;
-      system_calls::status_of(fd, held);
-      system_calls::status_at(live.c_str(), there);
-      said += annals::io::same_file(held, there) ? "live " : "record ";
-      return system_calls::sync_data(fd);
-    }
-    int sync_all(int fd) noexcept override {
-      said += "directory ";
-      return system_calls::sync_all(fd);
-    }
-    std::string live;
-    std::string said;
-    annals::io::calls_override override_;
-  };
   make_log(2);
-  order calls;
-  calls.live = path_;
+  std::string said;
+  std::optional<support::hooked_calls> calls;
+  calls.emplace([&](support::system_call& one) {
+    if (one.which == support::call::remove) said += "remove ";
+    if (one.which == support::call::sync_all) said += "directory ";
+    if (one.which == support::call::sync_data) {
+      const auto live = calls->kernel_status(path_.c_str());
+      said += live && annals::io::same_file(calls->kernel_status(one.fd), *live) ? "live " : "record ";
+    }
+    return one.run();
+  });
   ASSERT_TRUE(annals::prune(path_, {.keep_segments = 1}));
-  EXPECT_EQ(calls.said, "record live directory record remove remove remove directory ");
+  EXPECT_EQ(said, "record live directory record remove remove remove directory ");
 }
 
 }  // namespace

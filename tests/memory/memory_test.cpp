@@ -15,7 +15,9 @@
 #include <exception>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,24 +34,22 @@ import annals.content.seekable;
 import annals.segment;
 #include "archive.h"
 #include "rotation/rotating.h"
+#include "support/hooked_calls.h"
 
 namespace {
 
 using support::failing_memory;
 using namespace std::chrono_literals;
 
-// A clock of time gone by that can be put forward: what waits before it tries again does so at once.
-class later final : public annals::io::system_calls {
+// A monotonic clock that a test puts forward: a caller that waits before it tries again does so at once. No syncs.
+class later {
  public:
-  later() : override_(*this) {}
-  void come() { by_ = 1h; }
-  int sync_data(int) noexcept override { return 0; }  // nobody cuts the power here
-  int sync_all(int) noexcept override { return 0; }
-  std::chrono::nanoseconds uptime() noexcept override { return system_calls::uptime() + by_.load(); }
+  void come() { calls_.advance(1h); }
 
  private:
-  std::atomic<std::chrono::nanoseconds> by_ = 0ns;
-  annals::io::calls_override override_;
+  support::hooked_calls calls_{[](support::system_call& one) {
+    return one.which == support::call::sync_data || one.which == support::call::sync_all ? std::int64_t{0} : one.run();
+  }};
 };
 
 constexpr std::size_t events_under_fault = 4;

@@ -11,7 +11,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <future>
+#include <iterator>
+#include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -25,6 +29,7 @@ import annals.io;
 import annals.io.owned_file;
 import annals.ring;
 #include "ring_file.h"
+#include "support/hooked_calls.h"
 
 namespace {
 
@@ -163,19 +168,13 @@ TEST_F(a_queue, is_held_up_while_a_record_that_was_passed_over_is_not_committed)
 }
 
 // Commits the record at `word` at the moment when its thread is looked for, and says that it has ended.
-class thread_that_ends : public annals::io::system_calls {
- public:
-  thread_that_ends(ring_file& file, std::uint64_t word) : file_(file), word_(word), override_(*this) {}
-  int find_thread(std::uint32_t) noexcept override {
-    set_mark(file_, word_, mark::committed);
+support::hooked_calls::hook thread_that_ends(ring_file& file, std::uint64_t word) {
+  return [&file, word](support::system_call& one) -> std::int64_t {
+    if (one.which != support::call::find_thread) return one.run();
+    set_mark(file, word, mark::committed);
     return -ESRCH;
-  }
-
- private:
-  ring_file& file_;
-  std::uint64_t word_;
-  annals::io::calls_override override_;
-};
+  };
+}
 
 TEST_F(a_queue, loses_no_line_of_a_thread_that_commits_it_and_ends_while_it_is_looked_at) {
   auto queue = file.queue();
@@ -183,7 +182,7 @@ TEST_F(a_queue, loses_no_line_of_a_thread_that_commits_it_and_ends_while_it_is_l
   set_mark(file, 0, mark::reserved, annals::io::thread_id());
   std::string got;
   {
-    const thread_that_ends while_passing_over(file, 0);
+    const support::hooked_calls while_passing_over(thread_that_ends(file, 0));
     got = drain(queue);
   }
   got += drain(queue);
@@ -194,7 +193,7 @@ TEST_F(a_queue, loses_no_line_of_a_thread_that_commits_it_and_ends_while_it_is_l
   set_mark(file, 8, mark::reserved, annals::io::thread_id());
   got = drain(queue);
   {
-    const thread_that_ends while_looking_again(file, 8);
+    const support::hooked_calls while_looking_again(thread_that_ends(file, 8));
     got += drain(queue);
   }
   got += drain(queue);

@@ -10,17 +10,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "support/child.h"
@@ -101,27 +107,16 @@ TEST_F(lock_of_a_log, costs_a_writer_no_system_call) {
   enter(lock);
   lock.leave();
   EXPECT_TRUE(lock.has_slot());
-  class no_calls : public annals::io::system_calls {
-   public:
-    int lock(int, bool) noexcept override { return count(); }
-    int lock_byte(int, std::uint64_t) noexcept override { return count(); }
-    int is_byte_locked(int, std::uint64_t) noexcept override { return count(); }
-    int status_of(int, annals::io::file_status&) noexcept override { return count(); }
-    int status_at(const char*, annals::io::file_status&) noexcept override { return count(); }
-    int counted = 0;
-
-   private:
-    int count() noexcept {
-      ++counted;
-      return -EIO;
-    }
-  } none;
-  const annals::io::calls_override during(none);
+  int made = 0;
+  const support::hooked_calls calls([&](support::system_call& one) {
+    ++made;
+    return one.run();
+  });
   for (int i = 0; i < 100; ++i) {
     ASSERT_TRUE(lock.enter());
     lock.leave();
   }
-  EXPECT_EQ(none.counted, 0);
+  EXPECT_EQ(made, 0);
 }
 
 TEST_F(lock_of_a_log, held_exclusively_keeps_writers_out_and_tells_them_afterwards) {

@@ -6,11 +6,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -42,11 +45,11 @@ class rotating_log : public testing::Test {
     log.reset();
     auto made = std::make_unique<support::rotating_sink>(path, support::of_size(bytes_max));
     sink = made.get();
-    log = std::make_unique<annals::audit_logger>(annals::logger_options{
-        .path = path,
-        .on_error = [this](const annals::error& e) { errors.push_back(e); },
-        .on_notice = [this](const annals::notice& n) { heard.push_back(n); },
-        .sink = std::move(made)});
+    log = std::make_unique<annals::audit_logger>(
+        annals::logger_options{.path = path,
+                               .on_error = [this](const annals::error& e) { errors.push_back(e); },
+                               .on_notice = [this](const annals::notice& n) { heard.push_back(n); },
+                               .sink = std::move(made)});
   }
   annals::receipt log_one() {
     annals::receipt made = log->log_event("web", "x", {.fields = {{"number", number}}});

@@ -11,14 +11,18 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "support/temp_directory.h"
@@ -27,7 +31,7 @@ import annals.io;
 import annals.content.seekable;
 #include "archive.h"
 #include "seekable/archives.h"
-#include "support/calls_by_number.h"
+#include "support/counted_calls.h"
 
 namespace {
 
