@@ -6,10 +6,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <iterator>
+#include <mutex>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -22,6 +29,7 @@ import annals.io;
 import annals.durable;
 import annals.recovery;
 import annals.segment;
+#include "support/faulty_calls.h"
 
 namespace {
 
@@ -95,6 +103,24 @@ TEST_F(a_journal, forgets_a_lap_with_the_first_group_of_the_next) {
   const annals::journal_lap lap = one.read_lap().value();
   EXPECT_EQ(lap.lines, line_of(9));
   EXPECT_EQ(lap.from.offset, 100U);
+}
+
+TEST_F(a_journal, that_cannot_be_read_is_an_error_and_stays_where_it_is) {
+  {
+    journal one = open();
+    one.begin_lap({1, 0, 0, 0});
+    append(one, line_of(1));
+  }
+  {
+    support::faulty_calls calls;
+    calls.fail(support::call::read_at, EIO);
+    const auto refused =
+        journal::open(log_path, page, 0600, [this](const annals::notice& what) { heard.push_back(what.message); });
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, annals::errc::io) << refused.error().message;
+  }
+  EXPECT_TRUE(heard.empty());
+  EXPECT_EQ(open().read_lap().value().lines, line_of(1));
 }
 
 TEST_F(a_journal, without_lines_tells_that_the_lap_before_is_done_with) {

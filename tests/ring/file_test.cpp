@@ -135,6 +135,19 @@ TEST_F(a_ring, sets_aside_what_is_no_ring) {
   EXPECT_EQ(annals::tail_log(log_path, 10).size(), cases.size());
 }
 
+TEST_F(a_ring, is_opened_without_a_lock_that_a_notice_handler_needs_to_log) {
+  support::write_file(ring_path, "this is not a ring");
+  annals::audit_logger* self = nullptr;
+  int noticed = 0;
+  auto made = options();
+  made.on_notice = [&](const annals::notice&) { noticed += self->log_event("web", "noticed").accepted() ? 1 : 0; };
+  annals::audit_logger log(std::move(made));
+  self = &log;
+  ASSERT_TRUE(log.log_event("web", "x"));
+  EXPECT_EQ(noticed, 1);
+  EXPECT_EQ(log.tail_log(10).size(), 2U);
+}
+
 TEST_F(a_ring, of_zeros_is_one_that_nobody_has_used) {
   support::write_file(ring_path, std::string(10'000, '\0'));
   annals::audit_logger log(options());

@@ -13,6 +13,7 @@ module;
 #include <vector>
 module annals.durable;
 import annals.checksum;
+import annals.invariant;
 
 namespace annals {
 
@@ -180,6 +181,8 @@ void journal::begin_lap(const segment::log_place& from) noexcept {
 }
 
 std::optional<error> journal::append(std::string_view lines, std::size_t count) {
+  invariant(begun_ && has_room_for(lines.size()), "a group belongs to a lap and fits into it");
+  invariant(lines.empty() == (count == 0) && (lines.empty() || lines.back() == '\n'), "a group has whole lines");
   group_header header = {};
   header.lap = lap_;
   header.index = index_;

@@ -16,6 +16,7 @@ module;
 #include <vector>
 module annals.ring;
 import annals.checksum;
+import annals.invariant;
 
 namespace annals::ring {
 
@@ -129,6 +130,7 @@ queue::queue(file_header& header, char* records, bool is_new)
       tail_(header.tail.load(std::memory_order_relaxed)),
       scan_(tail_) {
   const std::uint64_t end = is_new ? tail_ : put_in_order(whole_records(header, records));
+  invariant(end - tail_ <= capacity_words_, "the records of a dead owner fit into one lap");
   released_.store(tail_ & position_mask, std::memory_order_relaxed);
   head_.store(found_ << sequence_shift | (end & position_mask), std::memory_order_release);
 }
@@ -160,7 +162,9 @@ std::uint64_t queue::put_in_order(const std::vector<record>& found) noexcept {
 }
 
 std::uint64_t queue::end_of(std::uint64_t head) const noexcept {
-  return tail_ + ((head - tail_) & position_mask);
+  const std::uint64_t words = (head - tail_) & position_mask;
+  invariant(words <= capacity_words_, "producers reserve no word that is not released");
+  return tail_ + words;
 }
 
 std::uint64_t queue::mark_end() const noexcept {
@@ -307,6 +311,7 @@ void queue::clear(std::uint64_t from, std::uint64_t to) noexcept {
 void queue::release() noexcept {
   header_.phase.store(static_cast<std::uint32_t>(phase::done), std::memory_order_release);
   const std::uint64_t tail = holes_.empty() ? scan_ : holes_.front().begin;
+  invariant(tail_ <= tail && tail <= scan_, "the tail moves forward, behind what was taken");
   if (!overtaken_) [[likely]] {
     for (const std::uint64_t word : taken_) header_at(at(word)).store(0, std::memory_order_relaxed);
   } else {
@@ -330,6 +335,7 @@ bool queue::release_abandoned() noexcept {
 }
 
 void queue::settle(const std::vector<bool>& arrived) noexcept {
+  invariant(arrived.size() == taken_.size(), "every line of the batch is settled");
   ring::settle(header_, records_, taken_, arrived);
   next_sequence_ += static_cast<std::uint64_t>(std::count(arrived.begin(), arrived.end(), true));
   take_again();
