@@ -3,6 +3,7 @@
 // random_events SEED COUNT DIRECTORY: logs COUNT random events, any bytes in any string, to DIRECTORY/audit.jsonl; writes what
 // went in to DIRECTORY/inputs and what the reader makes of the log to DIRECTORY/outputs (event_words.h). compare_with_python.py
 // is the judge.
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cmath>
@@ -20,6 +21,7 @@
 #include <variant>
 #include <vector>
 import annals;
+#include "../support/events.h"
 #include "event_words.h"
 
 namespace {
@@ -137,18 +139,6 @@ input random_input(generator& from) {
   return in;
 }
 
-annals::field_value view_of(const annals::stored_value& value) {
-  return std::visit(
-      [](const auto& v) -> annals::field_value {
-        if constexpr (requires { v.text; }) {
-          return annals::raw_json{v.text};
-        } else {
-          return v;
-        }
-      },
-      value);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -163,7 +153,7 @@ int main(int argc, char** argv) {
     const input in = random_input(random);
     words::write(inputs, in, words::of(in.ts));
     std::vector<annals::field> fields;
-    for (const annals::stored_field& f : in.fields) fields.push_back({f.name, view_of(f.value)});
+    for (const annals::stored_field& f : in.fields) fields.push_back({f.name, support::view_of(f.value)});
     annals::event_details details;
     details.dest = in.dest;
     details.detail = in.detail;

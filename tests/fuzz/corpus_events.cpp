@@ -3,6 +3,7 @@
 // corpus_events ENCODER_CORPUS DECODER_CORPUS DIRECTORY: what the fuzz targets `encoder` and `decoder` make of their corpora,
 // for compare_with_python.py. The events that can be written go to audit.jsonl, inputs and outputs in DIRECTORY; the lines that
 // can be read, in hex, and what was read of them to lines and decoded (event_words.h).
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstddef>
@@ -38,10 +39,7 @@ bool write_events(const std::filesystem::path& corpus, const std::string& direct
     fuzz::input in(bytes);
     const fuzz::made_event made = fuzz::event_from(in);
     const std::vector<annals::field> fields = made.field_views();
-    annals::event_details details;
-    details.dest = made.dest;
-    details.detail = made.detail;
-    details.fields = fields;
+    annals::event_details details = made.details(fields);
     details.ts = made.ts;
     if (!log.log_event(made.container, made.action, details)) continue;
     words::write(inputs, made, words::of(made.ts));

@@ -21,7 +21,7 @@
 
 #include "fuzz.h"
 import annals;
-#include "same_event.h"
+#include "line_of.h"
 
 namespace {
 

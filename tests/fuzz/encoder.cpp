@@ -133,10 +133,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::input in(fuzz::text_of(data, size));
   const fuzz::made_event made = fuzz::event_from(in);
   const std::vector<annals::field> fields = made.field_views();
-  annals::event_details details;
-  details.dest = made.dest;
-  details.detail = made.detail;
-  details.fields = fields;
+  const annals::event_details details = made.details(fields);
   const std::string ts = annals::to_string(made.ts);
   require(annals::parse_timestamp(ts).has_value(), "a time is read as it was written", ts);
   const auto line = fuzz::line_of(ts, made.container, made.action, details);

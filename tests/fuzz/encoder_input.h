@@ -2,7 +2,7 @@
 //
 // Events made of any bytes, for the fuzz target and for the comparison with Python. Included after `import annals;`.
 #pragma once
-#include "same_event.h"
+#include "line_of.h"
 
 namespace fuzz {
 
@@ -16,6 +16,9 @@ struct made_event {
     std::vector<annals::field> views;
     for (const annals::stored_field& f : fields) views.push_back({f.name, view_of(f.value)});
     return views;
+  }
+  annals::event_details details(const std::vector<annals::field>& views) const {
+    return {.dest = dest, .detail = detail, .fields = views};
   }
 };
 

@@ -3,8 +3,6 @@
 // What the fuzz targets share. A target is one function, LLVMFuzzerTestOneInput, that takes any bytes and asks for more than to
 // survive them: `require` ends the process where a promise does not hold. libFuzzer drives it, or replay.cpp, file by file.
 #pragma once
-#include <stdlib.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -13,12 +11,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
+
+#include "../support/temp_directory.h"
 
 extern "C" {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
@@ -116,41 +113,16 @@ class peak_memory {
   static inline std::atomic<std::int64_t> most = 0;
 };
 
+using support::content_of;
+using support::write_file;
+
 // A directory of this process, empty at the beginning of each input.
-class work_directory {
+class work_directory : public support::temp_directory {
  public:
-  work_directory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "annals-fuzz-XXXXXX").string();
-    require(::mkdtemp(pattern.data()) != nullptr, "there is a directory for temporary files", pattern);
-    path_ = pattern;
-  }
-  ~work_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  work_directory(const work_directory&) = delete;
-  work_directory& operator=(const work_directory&) = delete;
-
   void clear() const {
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) std::filesystem::remove_all(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(path())) std::filesystem::remove_all(entry.path());
   }
-  std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
-
-inline std::string content_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-inline void write_file(const std::string& path, std::string_view content) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
-  require(static_cast<bool>(out.write(content.data(), static_cast<std::streamsize>(content.size())).flush()),
-          "a temporary file can be written", path);
-}
 
 // Text that a terminal shows as it is, in one line: no control characters, and none that turn the order around (in UTF-8).
 inline bool is_plain(std::string_view text) {

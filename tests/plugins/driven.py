@@ -33,6 +33,16 @@ def encoded(event):
     return json.dumps(event, separators=(",", ":")).replace("\x7f", "\\u007f")
 
 
+def wait_or_kill(process):
+    """Waits for the end of a process that was asked to end, and kills it after 30 seconds."""
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    process.stdout.close()
+
+
 class Sink:
     """A sink in a process of its own. `stderr` is where that process's standard error goes."""
 
@@ -67,12 +77,7 @@ class Sink:
                 self.process.stdin.close()
             except BrokenPipeError:
                 pass
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process.stdout.close()
+            wait_or_kill(self.process)
         return self.process.returncode
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from driven import HOSTILE, Sink, SinkTest, encoded, line_of, main
+from driven import HOSTILE, Sink, SinkTest, encoded, line_of, main, wait_or_kill
 
 # How the sink shows what receivers would change: see plugins/display/display.h.
 NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
@@ -89,12 +89,7 @@ class Rsyslogd:
     def stop(self):
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process.stdout.close()
+            wait_or_kill(self.process)
             self.process = None
 
     def records(self):

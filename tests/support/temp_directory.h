@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A directory of a test's own, removed with all it holds; and small ways to look at files.
+// A directory of a test's own, removed with all it holds; and small ways to look at files. Without GoogleTest, for the fuzz
+// targets, too: an error is an exception.
 #pragma once
-#include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace support {
@@ -20,7 +22,7 @@ class temp_directory {
   explicit temp_directory(const std::string& parent = {}) {
     const std::filesystem::path in = parent.empty() ? std::filesystem::temp_directory_path() : std::filesystem::path(parent);
     std::string pattern = (in / "annals-test-XXXXXX").string();
-    if (::mkdtemp(pattern.data()) == nullptr) ADD_FAILURE() << "mkdtemp failed in " << pattern;
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::system_error(errno, std::generic_category(), "mkdtemp " + pattern);
     path_ = pattern;
   }
   ~temp_directory() {
@@ -43,7 +45,9 @@ inline std::string content_of(const std::string& path) {
 }
 
 inline void write_file(const std::string& path, std::string_view content) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
+  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  out.write(content.data(), static_cast<std::streamsize>(content.size()));
+  if (!out.flush()) throw std::system_error(errno, std::generic_category(), "write " + path);
 }
 
 inline void append_to(const std::string& path, std::string_view content) {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 import annals.sdk;
+#include "../counting_sink.h"
 
 namespace {
 
@@ -15,19 +16,12 @@ struct thrower {
 };
 const thrower thrown;
 
-class counting_sink final : public annals::sink {
+class strict_sink final : public counting_sink {
  public:
-  explicit counting_sink(const annals::sdk::host& host) { annals::option_reader(host.options, "$.sink").finish(); }
-  void write(const annals::batch& lines) override { bytes_ += lines.lines.size(); }
-  void sync() override {}
-  void reopen() override {}
-  annals::position position() override { return {1, bytes_}; }
-
- private:
-  std::uint64_t bytes_ = 0;
+  explicit strict_sink(const annals::sdk::host& host) { annals::option_reader(host.options, "$.sink").finish(); }
 };
 
 }  // namespace
 
 ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin =
-    annals::sdk::describe<counting_sink>({.name = PLUGIN_NAME, .version = "1.0.0", .license = "MIT"});
+    annals::sdk::describe<strict_sink>({.name = PLUGIN_NAME, .version = "1.0.0", .license = "MIT"});

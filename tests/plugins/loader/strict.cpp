@@ -7,8 +7,9 @@
 #include <memory>
 #include <string>
 import annals.sdk;
+#include "../counting_sink.h"
 
-class strict_sink final : public annals::sink {
+class strict_sink final : public counting_sink {
  public:
   explicit strict_sink(const annals::sdk::host& host) {
     annals::option_reader reader(host.options, "$.sink");
@@ -16,13 +17,6 @@ class strict_sink final : public annals::sink {
     (void)reader.text("address");
     reader.finish();
   }
-  void write(const annals::batch& lines) override { bytes_ += lines.lines.size(); }
-  void sync() override {}
-  void reopen() override {}
-  annals::position position() override { return {1, bytes_}; }
-
- private:
-  std::uint64_t bytes_ = 0;
 };
 ANNALS_PLUGIN_EXPORT const annals_plugin_descriptor annals_plugin =
     annals::sdk::describe<strict_sink>({.name = "strict", .version = "1.0.0", .license = "MIT"});
