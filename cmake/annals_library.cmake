@@ -70,6 +70,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/io/worker/worker.cpp
   modules/core/json/decode.cpp
   modules/core/json/encode.cpp
+  modules/core/json/line_time.cpp
   modules/core/options/options.cpp
   modules/core/text/text.cpp
   modules/delivery/delivery/delivery.cpp

@@ -30,6 +30,7 @@ import annals.segment;
 import annals.rotation.zone;
 #include "rotation/rotating.h"
 #include "support/faulty_calls.h"
+#include "support/long_lines.h"
 
 namespace {
 
@@ -277,6 +278,35 @@ TEST_F(rotating, reads_the_time_of_a_first_line_that_others_wrote) {
   support::write_file(path, "{ \"number\" : 0, \"ts\" : \"2020-02-29T01:02:03+01:00\" }\n");
   ASSERT_TRUE(annals::rotation::rotate(path));
   EXPECT_EQ(whole_log(path).closed.at(0).first_event(), "20200229T000203Z");
+}
+
+constexpr std::size_t long_line_bytes[] = {1024 * 1024 + 1, annals::limits::line_bytes_ceiling - 1};
+
+TEST_F(rotating, reads_the_time_of_a_first_line_of_any_legal_length) {
+  const auto time = annals::parse_timestamp("2020-02-29T00:02:03Z")->time;
+  for (const std::size_t bytes : long_line_bytes) {
+    for (const auto whom : {support::written_by::annals, support::written_by::others}) {
+      support::write_file(path, support::long_line(bytes, time, whom) + "\n");
+      const auto closed = annals::rotation::rotate(path);
+      ASSERT_TRUE(closed && *closed);
+      EXPECT_NE((*closed)->path.find("-20200229T000203Z.jsonl"), std::string::npos) << (*closed)->path;
+    }
+  }
+}
+
+TEST_F(rotating, by_age_knows_the_age_of_a_first_line_of_any_legal_length) {
+  const auto time = annals::parse_timestamp("2026-03-07T11:30:00Z")->time;
+  for (const std::size_t bytes : long_line_bytes) {
+    support::write_file(path, support::long_line(bytes, time, support::written_by::others) + "\n");
+    triggers when;
+    when.age = 1h;
+    begin(when);
+    log_at("2026-03-07T12:29:59Z");
+    EXPECT_EQ(support::lines_of(path).size(), 2U);
+    log_at("2026-03-07T12:31:00Z");
+    EXPECT_EQ(support::lines_of(path).size(), 1U);
+    log.reset();
+  }
 }
 
 TEST(triggers, are_read_from_options) {

@@ -17,6 +17,7 @@ import annals;
 import annals.io;
 import annals.content.seekable;
 #include "seekable/archives.h"
+#include "support/long_lines.h"
 
 namespace {
 
@@ -229,6 +230,19 @@ TEST(seekable_facts, times_of_any_precision_and_offset_count) {
   const auto by_blank = facts_of("{\"ts\":\"2026-11-23 09:00:00+00:00\"}\n");  // as readers have it, whatever that is
   const auto parsed = annals::parse_timestamp("2026-11-23 09:00:00+00:00");
   EXPECT_EQ(by_blank.earliest, parsed ? std::optional(parsed->time) : std::nullopt);
+}
+
+TEST(seekable_facts, lines_of_any_legal_length_count) {
+  const auto time = time_of("2026-11-23T09:00:00Z");
+  for (const std::size_t bytes : {std::size_t{1024 * 1024 + 1}, annals::limits::line_bytes_ceiling - 1}) {
+    const auto found = facts_of(support::long_line(bytes, time, support::written_by::annals) + "\n");
+    EXPECT_EQ(found.lines, 1U);
+    EXPECT_EQ(found.earliest, time);
+    EXPECT_EQ(found.latest, time);
+    const auto foreign = facts_of(support::long_line(bytes, time, support::written_by::others) + "\n");
+    EXPECT_EQ(foreign.lines, 1U);
+    EXPECT_EQ(foreign.latest, std::nullopt) << "unknown, so no search skips it";
+  }
 }
 
 TEST(seekable_facts, a_line_without_a_readable_time_leaves_the_range_unknown) {

@@ -140,7 +140,7 @@ bool put_fields(Output& out, const field_list& fields, error& why) {
 
 template <class Output>
 bool put_line(Output& out, const line_parts& parts, error& why) {
-  out.put("{\"ts\":\"");
+  out.put(line_beginning);
   out.put(parts.ts);
   out.put("\",\"container\":\"");
   put_escaped(out, parts.container);

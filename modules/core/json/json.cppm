@@ -6,6 +6,7 @@
 // json.dumps(entry, separators=(",", ":")) writes for the same values. docs/line-format.md is the specification.
 module;
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 export module annals.json;
@@ -43,6 +44,36 @@ std::string quoted(std::string_view text);
 // (invalid_json: not JSON, not UTF-8, not an object, nested deeper than limits::json_depth_max, of more names than
 // limits::read_fields_max). Takes no more memory than four times the line's, and 1 MiB. Any thread.
 result<event> decode_line(std::string_view line);
+
+// --- the time of a line ------------------------------------------------------------------------------------------------------
+
+// How every line that encode_line writes begins; the text of its `ts` follows, up to the next quote.
+inline constexpr std::string_view line_beginning = "{\"ts\":\"";
+
+// The text of a line's `ts`, where that is certain without decoding the line: it stands first, and no other member of the line
+// can be named `ts`. Empty where it is not certain. Any thread.
+std::string_view leading_time(std::string_view line) noexcept;
+
+// What can be read of a line's time.
+struct line_time {
+  bool is_event = false;                // the line is an event, or looks like one as far as it was read
+  std::optional<time_point> time = {};  // absent in an event: it has no `ts`, or one that is not a time
+};
+
+// Reads the time of a line (without its newline): the one that decode_line gives. Decodes only lines whose time is not certain
+// from their first bytes. A partial line has the time it begins with; a line with another event appended to a partial one, the
+// time of that event. Any thread.
+line_time time_of(std::string_view line);
+
+// A writer that dies in the middle of a line leaves a partial one, and the next event of another process can end up on the same
+// line. That event was acknowledged.
+struct appended_event {
+  std::size_t offset = 0;  // where it begins in the line
+  event read;
+};
+
+// Looks for such an event in a line that decode_line refused. Any thread.
+std::optional<appended_event> find_appended_event(std::string_view line);
 
 }  // namespace annals::json
 #pragma GCC visibility pop

@@ -11,8 +11,6 @@ module;
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "reading.h"
 module annals.reader;
 import annals.checksum;
 import annals.io;
@@ -20,6 +18,7 @@ import annals.json;
 import annals.segment;
 import annals.content;
 #include "cursor_check.h"
+#include "reading.h"
 
 namespace annals {
 
@@ -180,11 +179,8 @@ bool follower::state::fill() {
 }
 
 std::optional<event> follower::state::decode(const source::line& line) {
-  auto read = event_of(line, json::decode_line, [this](std::uint64_t at, std::uint64_t bytes, std::string cause) {
-    report(at, bytes, std::move(cause));
-  });
-  if (!read) return std::nullopt;
-  return std::move(*read);
+  return event_of(line,
+                  [this](std::uint64_t at, std::uint64_t bytes, std::string cause) { report(at, bytes, std::move(cause)); });
 }
 
 // The next event among the complete lines.

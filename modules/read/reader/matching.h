@@ -62,19 +62,6 @@ inline std::string needle_of(std::string_view value, bool is_prefix) {
   return needle;
 }
 
-// What a line of annals says of its time, where that is certain without decoding: it stands first, and there is no second one.
-// Empty: not certain.
-inline std::string_view leading_time(std::string_view line) noexcept {
-  constexpr std::string_view beginning = "{\"ts\":\"";
-  constexpr std::size_t time_bytes_max = 40;
-  if (!line.starts_with(beginning)) return {};
-  const std::size_t end = line.substr(0, beginning.size() + time_bytes_max).find('"', beginning.size());
-  if (end == std::string_view::npos) return {};
-  const std::string_view time = line.substr(beginning.size(), end - beginning.size());
-  if (time.find('\\') != std::string_view::npos || find_in(line, "\"ts\"", end) != std::string_view::npos) return {};
-  return time;
-}
-
 // Texts one of which has to stand in a line.
 class any_of_texts {
  public:

@@ -6,13 +6,12 @@ module;
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include "reading.h"
 module annals.reader;
 import annals.recovery;
 import annals.json;
 import annals.segment;
 import annals.content;
+#include "reading.h"
 
 namespace annals {
 
@@ -50,7 +49,8 @@ class line_giver {
   static std::uint64_t end_of_live(source::content& file) {
     if (file.is_compressed()) return static_cast<std::uint64_t>(-1);
     const std::uint64_t end = file.bytes().value();
-    const auto last = source::backward_lines(file, end).next();
+    source::backward_lines lines(file, end);  // owns the text of the line
+    const auto last = lines.next();
     if (!last || last->terminated || json::decode_line(last->text)) return end;
     return last->offset;
   }

@@ -18,7 +18,6 @@ module;
 #include <vector>
 
 #include "matching.h"
-#include "reading.h"
 module annals.reader;
 import annals.recovery;
 import annals.io;
@@ -26,6 +25,7 @@ import annals.json;
 import annals.content.seekable;
 import annals.segment;
 import annals.content;
+#include "reading.h"
 
 namespace annals {
 
@@ -94,7 +94,6 @@ class matcher {
         if (field.size() > jump->size()) jump = &field;
       }
     }
-    const bool by_times = has_times() && (by_fields || !escapes_plain(text));
     for (std::size_t at = 0; at < text.size();) {
       std::size_t begin = at;
       if (!jump->empty()) {
@@ -110,7 +109,7 @@ class matcher {
       const bool may =
           contains_.are_in(line) &&
           (!by_fields || std::all_of(fields_.begin(), fields_.end(), [&](const auto& f) { return f.are_in(line); })) &&
-          (!by_times || may_meet_times(line));
+          (!has_times() || may_meet_times(line));
       if (may && !one(source::line{offset + begin, line.size(), newline != std::string_view::npos, line})) return false;
     }
     return true;
@@ -121,7 +120,7 @@ class matcher {
     return !(filter_.since && time < *filter_.since) && !(filter_.until && time >= *filter_.until);
   }
   bool may_meet_times(std::string_view line) const noexcept {
-    const std::string_view time = leading_time(line);
+    const std::string_view time = json::leading_time(line);
     if (time.empty()) return true;
     const auto ts = parse_timestamp(time);
     return ts && meets_times(ts->time);
@@ -156,7 +155,7 @@ struct looker {
 
   bool one(const source::line& line) {
     const bool may_be_written = is_live && !line.terminated;
-    auto read = event_of(line, json::decode_line, [&](std::uint64_t at, std::uint64_t count, std::string cause) {
+    auto read = event_of(line, [&](std::uint64_t at, std::uint64_t count, std::string cause) {
       if (!may_be_written) on_damage(at, count, std::move(cause));
     });
     return !read || !filter.meets(*read) || on_event(*read);

@@ -11,8 +11,6 @@ module;
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "reading.h"
 module annals.reader;
 import annals.checksum;
 import annals.recovery;
@@ -21,6 +19,7 @@ import annals.json;
 import annals.segment;
 import annals.content;
 #include "cursor_check.h"
+#include "reading.h"
 
 namespace annals {
 
@@ -91,7 +90,7 @@ bool tail_reader::take_unterminated(const source::line& line) {
 }
 
 void tail_reader::take(const source::content& file, const source::line& line) {
-  auto read = event_of(line, json::decode_line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+  auto read = event_of(line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
     told_.damaged({file.path(), at, bytes, std::move(cause)});
   });
   if (read) events_.push_back(std::move(*read));
@@ -145,7 +144,7 @@ void tail_reader::read_onwards(source::content& file, std::uint64_t lines_max) {
   std::deque<std::uint64_t> offsets;  // of these
   std::deque<damage> damages;
   const auto one = [&](const source::line& line) {
-    auto read = event_of(line, json::decode_line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
+    auto read = event_of(line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
       damages.push_back({file.path(), at, bytes, std::move(cause)});
       if (damages.size() > damages_max) damages.pop_front();
     });

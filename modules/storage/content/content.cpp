@@ -50,7 +50,8 @@ error gzip_error(const std::string& path) {
 }  // namespace
 
 struct content::state {
-  io::file file;
+  io::file own;
+  const io::file* file = nullptr;
   std::string path;
   io::file_status identity;
   bool compressed = false;
@@ -91,19 +92,31 @@ result<content> content::open(const std::string& path, const chooser& wanted) {
   auto opened = io::file::open(path, io::open_for::reading);
   if (!opened) return std::move(opened.error());
   auto made = std::make_unique<state>();
-  made->file = std::move(*opened);
+  made->own = std::move(*opened);
+  made->file = &made->own;
   made->path = path;
-  auto status = made->file.status();
+  return begin(std::move(made), wanted);
+}
+
+result<content> content::of(const io::file& opened, const std::string& path) {
+  auto made = std::make_unique<state>();
+  made->file = &opened;
+  made->path = path;
+  return begin(std::move(made), {});
+}
+
+result<content> content::begin(std::unique_ptr<state> made, const chooser& wanted) {
+  auto status = made->file->status();
   if (!status) return std::move(status.error());
   made->identity = *status;
   char magic[4] = {};
-  const auto got = made->file.read_at(magic, sizeof magic, 0);
+  const auto got = made->file->read_at(magic, sizeof magic, 0);
   if (!got) return got.error();
   const std::string_view first(magic, *got);
-  if (begins_like_gzip(first)) return gzip_error(path);
-  made->compressed = begins_like_zstd(first) || path.ends_with(".zst");
+  if (begins_like_gzip(first)) return gzip_error(made->path);
+  made->compressed = begins_like_zstd(first) || made->path.ends_with(".zst");
   if (made->compressed && wanted) {
-    const auto facts = seekable::read_facts(seekable::source(made->file, path));
+    const auto facts = seekable::read_facts(seekable::source(*made->file, made->path));
     if (!facts) return facts.error();
     made->passed_over = *facts && !wanted(**facts);
   }
@@ -126,11 +139,11 @@ const io::file_status& content::identity() const noexcept {
 }
 
 const io::file& content::file() const noexcept {
-  return state_->file;
+  return *state_->file;
 }
 
 result<io::file_status> content::status() const {
-  return state_->file.status();
+  return state_->file->status();
 }
 
 const std::vector<seekable::frame>& content::frames() const noexcept {
@@ -146,14 +159,14 @@ std::vector<loss> content::take_losses() {
 }
 
 std::optional<error> content::state::read_table() {
-  auto read = seekable::read_table(file, path);
+  auto read = seekable::read_table(*file, path);
   if (!read) return std::move(read.error());
   table = std::move(*read);
   for (const seekable::finding& found : table.findings)
     losses.push_back({found.compressed_offset, found.compressed_bytes, found.cause});
   table.findings.clear();
   reported.resize(table.frames.size());
-  decoder.emplace(file, path);
+  decoder.emplace(*file, path);
   return std::nullopt;
 }
 
@@ -240,7 +253,7 @@ result<piece> content::state::compressed_at(std::uint64_t offset) {
 
 result<piece> content::state::plain_at(std::uint64_t offset, std::size_t bytes_max) {
   held.resize(bytes_max);
-  const auto got = file.read_at(held.data(), bytes_max, offset);
+  const auto got = file->read_at(held.data(), bytes_max, offset);
   if (!got) return got.error();
   held.resize(*got);
   held_offset = offset;
@@ -330,7 +343,7 @@ result<std::string> content::text_before(std::uint64_t offset, std::size_t count
 result<std::uint64_t> content::bytes() {
   state& s = *state_;
   if (!s.compressed) {
-    const auto now = s.file.status();
+    const auto now = s.file->status();
     if (!now) return now.error();
     return now->bytes;
   }

@@ -17,6 +17,7 @@ module;
 export module annals.content;
 import annals.event;
 import annals.io;
+import annals.json;
 import annals.content.seekable;
 import annals.segment;
 
@@ -55,6 +56,9 @@ class content {
   // over: nothing else can be done with it.
   using chooser = std::function<bool(const seekable::facts&)>;
   static result<content> open(const std::string& path, const chooser& wanted = {});
+
+  // Reads a file that is open already. `opened` has to outlive the result. `path` is for messages.
+  static result<content> of(const io::file& opened, const std::string& path);
 
   bool is_passed_over() const noexcept;
   bool is_open() const noexcept { return state_ != nullptr; }
@@ -96,6 +100,7 @@ class content {
  private:
   struct state;
   explicit content(std::unique_ptr<state> made) noexcept;
+  static result<content> begin(std::unique_ptr<state> made, const chooser& wanted);
   std::unique_ptr<state> state_;
 };
 
@@ -131,6 +136,20 @@ struct line {
 
   inline bool is_too_long() const noexcept { return bytes > limits::read_line_bytes_max; }
 };
+
+// Calls `take` with each line from `offset` on, until it returns false: false then. The last line may have no newline. `wanted`
+// and `end` as for content::each.
+result<bool> each_line(content& from, std::uint64_t offset, std::uint64_t end, const content::chooser& wanted,
+                       const std::function<bool(const line&)>& take);
+
+// The time of a line, as json::time_of reads it. Of a line that is too long, only the time of an event that was appended to it.
+json::line_time time_of(const line& one);
+
+// The first time in the first `lines_max` lines. Nothing where none of them has one that can be read.
+result<std::optional<time_point>> first_time(content& from, std::uint64_t lines_max = static_cast<std::uint64_t>(-1));
+
+// The time of the last line of a plain file, if that has one that can be read. Reads that line alone.
+result<std::optional<time_point>> last_time(content& from);
 
 // The lines of a segment, last one first, from `end` on backwards. A line that ends where bytes are lost is not terminated.
 class backward_lines {

@@ -10,6 +10,7 @@ module;
 #include <utility>
 module annals.content;
 import annals.io;
+import annals.json;
 
 namespace annals::source {
 
@@ -236,6 +237,59 @@ bool line_cutter::give(bool terminated, const taker& take) {
   held_.clear();
   held_bytes_ = 0;
   return more;
+}
+
+// --- one after the other
+// --------------------------------------------------------------------------------------------------------
+
+result<bool> each_line(content& from, std::uint64_t offset, std::uint64_t end, const content::chooser& wanted,
+                       const std::function<bool(const line&)>& take) {
+  line_cutter cutter;
+  const auto cut = [&](const line_cutter::lines& some) {
+    if (some.one) return take(*some.one);
+    for (std::size_t at = 0; at < some.text.size();) {
+      const std::size_t newline = some.text.find('\n', at);
+      if (!take({some.offset + at, newline - at, true, some.text.substr(at, newline - at)})) return false;
+      at = newline + 1;
+    }
+    return true;
+  };
+  auto went_on = from.each(offset, end, wanted, [&](const piece& next) { return cutter.feed(next, cut); });
+  if (!went_on || !*went_on) return went_on;
+  return cutter.end(cut);
+}
+
+json::line_time time_of(const line& one) {
+  if (!one.is_too_long()) return json::time_of(one.text);
+  const auto appended = json::find_appended_event(one.text);
+  return appended ? json::time_of(appended->read.line) : json::line_time();
+}
+
+result<std::optional<time_point>> first_time(content& from, std::uint64_t lines_max) {
+  std::optional<time_point> found;
+  const auto look_at = [&](const line& one) {
+    found = time_of(one).time;
+    return !found && --lines_max != 0;
+  };
+  // Most lines are short, so the first one is read without the rest of its block.
+  constexpr std::size_t first_bytes = 4 * 1024;
+  const auto begin = from.text_at(0, first_bytes);
+  if (!begin) return begin.error();
+  const std::size_t newline = begin->find('\n');
+  if (newline != std::string::npos && !look_at({0, newline, true, std::string_view(*begin).substr(0, newline)})) return found;
+  const std::uint64_t next = newline == std::string::npos ? 0 : newline + 1;
+  if (auto read = each_line(from, next, static_cast<std::uint64_t>(-1), {}, look_at); !read) return std::move(read.error());
+  return found;
+}
+
+result<std::optional<time_point>> last_time(content& from) try {
+  const auto end = from.bytes();
+  if (!end) return end.error();
+  backward_lines lines(from, *end);  // owns the text of the line
+  const auto last = lines.next();
+  return last ? time_of(*last).time : std::nullopt;
+} catch (const failure& failed) {
+  return failed.cause();
 }
 
 }  // namespace annals::source

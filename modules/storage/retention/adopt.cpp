@@ -23,6 +23,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.retention;
+import annals.content;
 import annals.io;
 import annals.io.owned_file;
 import annals.json;
@@ -36,7 +37,6 @@ namespace annals {
 namespace {
 
 constexpr unsigned file_mode = 0600;
-constexpr std::string_view zstd_magic = "\x28\xb5\x2f\xfd";
 constexpr std::string_view gzip_magic = "\x1f\x8b";
 
 // A file to be taken in.
@@ -54,10 +54,6 @@ std::string_view name_of_file(std::string_view path) {
   return path.substr(path.rfind('/') + 1);
 }
 
-bool is_skippable(std::string_view begin) {  // a skippable frame of zstd: 0x184D2A50 to 0x184D2A5F, little-endian
-  return begin.size() == 4 && (static_cast<unsigned char>(begin[0]) & 0xf0) == 0x50 && begin.substr(1) == "\x2a\x4d\x18";
-}
-
 // What logrotate puts into names: a date ("audit.jsonl-20261101", also with hours), or a number ("audit.jsonl.2").
 void read_name(std::string_view name, std::optional<time_point>& date, std::uint64_t& rank) {
   if (name.ends_with(".zst")) name.remove_suffix(4);
@@ -73,11 +69,11 @@ void read_name(std::string_view name, std::optional<time_point>& date, std::uint
   if (read) date = read->time;
 }
 
-// Makes a candidate of a file, or says why it is none.
+// Makes a candidate of a file, or says why that is not possible.
 std::optional<std::string> examine(const std::string& log, const std::string& path, candidate& made) {
-  const auto opened = io::file::open(path, io::open_for::reading);
-  if (!opened) return opened.error().message;
-  const auto status = opened->status();
+  const auto file = io::file::open(path, io::open_for::reading);
+  if (!file) return file.error().message;
+  const auto status = file->status();
   if (!status) return status.error().message;
   made.path = path;
   made.identity = *status;
@@ -86,34 +82,27 @@ std::optional<std::string> examine(const std::string& log, const std::string& pa
   if (io::parent_of(path) == io::parent_of(log) && segment::parse_closed_name(name_of_file(path), segment::stem_of(log))) {
     return "it is a closed segment of the log already";
   }
-  std::string begin(4, '\0');
-  const auto got = opened->read_at(begin.data(), begin.size(), 0);
-  if (!got) return got.error().message;
-  begin.resize(*got);
-  if (begin.empty()) return "it is empty";
-  const std::string quoted = "'" + path + "'";
-  if (begin.starts_with(gzip_magic)) {
+  if (status->bytes == 0) return "it is empty";
+  char begin[gzip_magic.size()];
+  const auto got = file->read_at(begin, sizeof begin, 0);
+  if (got && std::string_view(begin, *got) == gzip_magic) {
     const std::string target = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
-    return "it is compressed with gzip; convert it first: zcat " + quoted + " | zstd -o '" + target + ".zst'";
+    return "it is compressed with gzip; convert it first: zcat '" + path + "' | zstd -o '" + target + ".zst'";
   }
-  made.is_compressed = begin == zstd_magic || is_skippable(begin);
-  segment_info whole{.state = made.is_compressed ? segment_state::compressed : segment_state::closed, .path = path};
+  auto opened = source::content::of(*file, path);
+  if (!opened) return opened.error().message;
+  made.is_compressed = opened->is_compressed();
   std::uint64_t events = 0;
   std::uint64_t others = 0;
-  maintenance::line_splitter lines([&](std::string_view line) {
-    bool is_event = false;
-    const auto time = maintenance::time_of(line, is_event);
-    ++(is_event ? events : others);
-    if (!time) return;
-    if (!made.first) made.first = time;
-    made.last = time;
-  });
-  const auto take = [&lines](std::string_view part) {
-    lines.add(part);
+  const auto read = source::each_line(*opened, 0, static_cast<std::uint64_t>(-1), {}, [&](const source::line& line) {
+    const json::line_time found = source::time_of(line);
+    ++(found.is_event ? events : others);
+    if (!found.time) return true;
+    if (!made.first) made.first = found.time;
+    made.last = found.time;
     return true;
-  };
-  if (auto failed = maintenance::read_parts(whole, 0, take)) return failed->message;
-  lines.end();
+  });
+  if (!read) return read.error().message;
   if (events <= others) {
     return "it is no log of JSON lines: " + std::to_string(others) + " of its " + std::to_string(events + others) +
            " lines are no events";
@@ -124,23 +113,11 @@ std::optional<std::string> examine(const std::string& log, const std::string& pa
   return std::nullopt;
 }
 
-// When a segment of the log begins: by its first line, else by the time of the file.
+// When a segment of the log begins: the first time that can be read in it.
 result<std::optional<time_point>> beginning_of(const segment_info& one) {
-  std::optional<time_point> found;
-  bool is_done = false;
-  maintenance::line_splitter lines([&](std::string_view line) {
-    bool is_event = false;
-    if (is_done) return;
-    found = maintenance::time_of(line, is_event);
-    is_done = found.has_value();
-  });
-  const auto take = [&](std::string_view part) {
-    lines.add(part);
-    return !is_done;
-  };
-  if (auto failed = maintenance::read_parts(one, 0, take)) return std::move(*failed);
-  if (one.state != segment_state::live) lines.end();
-  return found;
+  auto opened = source::content::open(one.path);
+  if (!opened) return std::move(opened.error());
+  return source::first_time(*opened);
 }
 
 result<std::vector<candidate>> examine_all(const std::string& log, std::span<const std::string> files) {

@@ -37,37 +37,13 @@ struct measured {
   std::uint64_t bytes = 0;
   std::optional<time_point> first;
   std::optional<time_point> last;
-  bool has_undated = false;  // an event without a readable time
+  bool has_undated = false;     // an event without a readable time
+  bool has_unreadable = false;  // a line that is neither an event nor empty, and does not say its time
   std::optional<std::string> damage;
 };
 
-// The `ts` of an event, if the line is one; `is_event` says that.
-std::optional<time_point> time_of(std::string_view line, bool& is_event);
-
-// From the facts of a compressed segment, else by reading all of it. Errors: io; system_code is ENOENT where it has gone.
+// Reads the segment, except the frames whose recorded facts are complete. Errors: io; system_code is ENOENT where it has gone.
 result<measured> measure(const segment_info& segment);
-
-// The time in the last line of a plain file, if it has a readable one.
-result<std::optional<time_point>> last_line_time(const std::string& path);
-
-// Hands out the lines of a segment from an offset in them on, in parts, cut anywhere; stops where `take` returns false.
-std::optional<error> read_parts(const segment_info& segment, std::uint64_t offset,
-                                const std::function<bool(std::string_view part)>& take);
-
-// Puts parts together to lines, each without its newline, and the last without one if there is one. Lines over
-// limits::line_bytes_max come cut to that.
-class line_splitter {
- public:
-  explicit inline line_splitter(std::function<void(std::string_view line)> take) : take_(std::move(take)) {}
-  void add(std::string_view part);
-  void end();
-
- private:
-  void end_line();
-  std::function<void(std::string_view line)> take_;
-  std::string pending_;
-  bool has_pending_ = false;
-};
 
 // --- which segments there are (inventory.cpp) -------------------------------------------------------------------------------
 

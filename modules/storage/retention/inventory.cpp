@@ -16,8 +16,10 @@ module;
 #include <utility>
 #include <vector>
 module annals.retention;
+import annals.content;
 import annals.io;
 import annals.io.owned_file;
+import annals.json;
 import annals.segment;
 #include "internal.h"
 
@@ -33,6 +35,14 @@ constexpr std::string_view compressed_suffix = ".zst";
 
 bool has_gone(const error& cause) {
   return cause.system_code == ENOENT;
+}
+
+// The time of the last line of a plain segment, if that has one that can be read.
+result<std::optional<time_point>> last_time(const std::string& path) {
+  auto opened = source::content::open(path);
+  if (!opened) return std::move(opened.error());
+  if (opened->is_compressed()) return std::optional<time_point>();
+  return source::last_time(*opened);
 }
 
 // A file of a closed segment goes into the list: the lines as they were written win over the compressed ones, which may be
@@ -119,10 +129,11 @@ std::optional<error> inventory::measure(segment_info& segment) {
   }
   segment.events = content.lines;
   segment.bytes = content.bytes;
+  segment.damage = content.damage;
+  if (content.has_unreadable || content.damage) return std::nullopt;  // any time may be in what could not be read
   segment.first = content.first;
   segment.last = content.last;
-  segment.damage = content.damage;
-  if (!content.has_undated && !content.damage) return std::nullopt;
+  if (!content.has_undated) return std::nullopt;
   const auto status = io::status_at(segment.path);
   if (!status) return status.error();
   segment.is_last_guessed = true;
@@ -139,8 +150,8 @@ std::optional<error> inventory::prepare(std::vector<segment_info>& segments, con
     bool is_needed = has_timed && !all_held;
     if (policy.keep_for && one.state == segment_state::closed && !is_needed) {
       // Its newest event is not older than the last one: where that is young, nothing more has to be known.
-      const auto last = last_line_time(one.path);
-      if (!last && !has_gone(last.error())) return last.error();
+      const auto last = last_time(one.path);
+      if (!last && last.error().code == errc::io && !has_gone(last.error())) return last.error();
       if (last && *last && (**last >= now || now - **last <= *policy.keep_for)) {
         one.last = *last;
       } else {

@@ -151,6 +151,16 @@ class planner {
     return text.empty() ? "the live segment is not deleted" : text;
   }
 
+  // The segments that stay since their age is not known, although they were read.
+  std::vector<std::string> of_unknown_age() const {
+    std::vector<std::string> found;
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const bool is_unknown = policy_.keep_for && !segments_[i].last && segments_[i].events.value_or(0) != 0;
+      if (is_unknown && may_go(i) && !is_deleted_[i]) found.push_back(std::to_string(segments_[i].number));
+    }
+    return found;
+  }
+
   std::vector<unmet_limit> unmet() const {
     std::vector<unmet_limit> found;
     std::uint64_t old = 0;
@@ -162,6 +172,13 @@ class planner {
           {retention_limit::age, "keep_for " + duration_text(*policy_.keep_for) + ": " +
                                      (old == 1 ? "1 older segment stays: " : std::to_string(old) + " older segments stay: ") +
                                      why_kept(true)});
+    }
+    if (const auto kept = of_unknown_age(); !kept.empty()) {
+      found.push_back(
+          {retention_limit::age, "keep_for " + duration_text(*policy_.keep_for) + ": " +
+                                     (kept.size() == 1 ? "1 segment stays, since it has"
+                                                       : std::to_string(kept.size()) + " segments stay, since they have") +
+                                     " lines whose time cannot be read: " + words::list(kept, 3)});
     }
     for (const retention_limit limit : exceeded()) {
       std::string text;

@@ -25,6 +25,7 @@ module;
 #include <variant>
 #include <vector>
 module annals.retention;
+import annals.content;
 import annals.io;
 import annals.io.owned_file;
 import annals.json;
@@ -183,19 +184,19 @@ class run {
     const bool is_believed = !log.suspect || *log.suspect < log.planned->at.segment;
     for (const segment_info& one : segments) {
       if (!is_believed || one.number < log.planned->at.segment) continue;
-      line_splitter lines([&](std::string_view line) {
-        const auto found = record_from(line);
-        if (!found || open.erase(found->number) == 0) return;
-        recorded_.insert(found->number);
-        records += segment::record_of(*found);
-      });
-      const std::uint64_t offset = one.number == log.planned->at.segment ? log.planned->at.offset : 0;
-      const auto take = [&](std::string_view part) {
-        lines.add(part);
+      const auto look_at = [&](const source::line& line) {
+        const auto found = record_from(line.text);
+        if (found && open.erase(found->number) != 0) {
+          recorded_.insert(found->number);
+          records += segment::record_of(*found);
+        }
         return !open.empty();
       };
-      if (auto failed = read_parts(one, offset, take)) return failed;
-      lines.end();
+      const std::uint64_t offset = one.number == log.planned->at.segment ? log.planned->at.offset : 0;
+      auto opened = source::content::open(one.path);
+      if (!opened) return std::move(opened.error());
+      const auto looked = source::each_line(*opened, offset, static_cast<std::uint64_t>(-1), {}, look_at);
+      if (!looked) return looked.error();
     }
     // The events may not have been synced by whoever wrote them.
     if (!records.empty()) {

@@ -39,10 +39,12 @@ struct segment_info {
   std::uint64_t bytes_on_disk = 0;           // the sizes of its files: two, while it is being compressed
   std::optional<std::uint64_t> events = {};  // lines; nothing where that was not counted
   std::optional<std::uint64_t> bytes = {};   // of its lines; nothing where that is not known
-  std::optional<time_point> first = {};  // the times of its oldest and newest event; nothing where no line has a readable one,
-  std::optional<time_point> last = {};   // or where that was not looked for
-  bool is_last_guessed = false;          // some line has no readable time: `last` is the file's modification time, if later
-  bool is_compressing = false;           // another form of it is being made, or was and was not finished
+  // The times of its oldest and newest event. Absent where no line has one, where some line could not be read (the times are
+  // unknown then), and where they were not looked for.
+  std::optional<time_point> first = {};
+  std::optional<time_point> last = {};
+  bool is_last_guessed = false;            // some event has no time: `last` is the file's modification time, if later
+  bool is_compressing = false;             // another form of it is being made, or was and was not finished
   std::optional<std::string> damage = {};  // what is wrong with it, as far as was looked
   std::vector<std::string> held_by = {};   // the names of the holds that keep it
   bool operator==(const segment_info&) const = default;
@@ -74,7 +76,8 @@ std::string to_string(const space_amount& amount);
 // the others say. Without any, everything is kept. What no limit asks for is never deleted, nor is a held segment, nor the
 // closed segment with the highest number (the numbers go on from it).
 struct retention_policy {
-  // Segments whose newest event is older go. 365 days and 7 years are durations, not dates.
+  // Segments whose newest event is older go. 365 days and 7 years are durations, not dates. A segment with lines that cannot be
+  // read has an unknown age, and stays.
   std::optional<std::chrono::microseconds> keep_for = {};
   // The oldest go until all files of the log, the live one included, take no more on disk than this.
   std::optional<std::uint64_t> keep_bytes = {};

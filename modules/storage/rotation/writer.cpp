@@ -13,7 +13,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.rotation;
-import annals.json;
+import annals.content;
 import annals.segment;
 
 namespace annals::rotation {
@@ -24,30 +24,16 @@ constexpr std::chrono::minutes clock_slack{1};  // a clock that is put back by l
 constexpr std::chrono::minutes age_floor{1};    // see triggers::age
 constexpr std::chrono::seconds retry_interval{1};
 constexpr std::uint64_t spare_bytes_max = 64 * 1024;
-constexpr std::size_t first_line_bytes_max = 1024 * 1024;  // of a line that does not begin with its time
-constexpr std::string_view ts_prefix = "{\"ts\":\"";
 
 std::size_t lines_in(std::string_view text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
-// The time that the first event of a file bears, if it can be read.
-std::optional<time_point> first_time(const io::file& file) {
-  std::string line(ts_prefix.size() + timestamp_bytes_max + 1, '\0');
-  auto got = file.read_at(line.data(), line.size(), 0);
-  if (!got) return std::nullopt;
-  line.resize(*got);
-  if (line.starts_with(ts_prefix)) {  // as all lines of ours do
-    const std::string_view rest = std::string_view(line).substr(ts_prefix.size());
-    if (const auto time = parse_timestamp(rest.substr(0, rest.find('"')))) return time->time;
-  }
-  line.resize(first_line_bytes_max);
-  got = file.read_at(line.data(), line.size(), 0);
-  if (!got) return std::nullopt;
-  line.resize(std::min(*got, line.find('\n')));
-  const auto event = json::decode_line(line);
-  const auto time = event ? parse_timestamp(event->ts) : std::nullopt;
-  return time ? std::optional(time->time) : std::nullopt;
+// The time of the first line of a file, if it can be read.
+std::optional<time_point> first_time(const io::file& file, const std::string& path) {
+  auto opened = source::content::of(file, path);
+  auto time = opened ? source::first_time(*opened, 1) : std::move(opened.error());
+  return time ? *time : std::nullopt;
 }
 
 }  // namespace
@@ -210,7 +196,7 @@ void segment_writer::note_facts(time_point now) {
   if (page.device.load() == status.device && page.inode.load() == status.inode) return;
   std::int64_t begun = 0;
   if (status.bytes != 0) {
-    const time_point time = std::min({first_time(appender_.file()).value_or(now), status.modified, now});
+    const time_point time = std::min({first_time(appender_.file(), appender_.path()).value_or(now), status.modified, now});
     begun = std::max<std::int64_t>(time.time_since_epoch().count(), 1);
   }
   page.bytes.store(status.bytes);
@@ -243,7 +229,7 @@ void segment_writer::learn_due(time_point now) {
   if (when_.interval.count() != 0) at_the_latest(begun + when_.interval, cause::interval);
   if (when_.align) at_the_latest(when_.zone.next(begun, *when_.align), cause::aligned);
   if (when_.age.count() != 0) {
-    if (!oldest_) oldest_ = std::min(first_time(appender_.file()).value_or(begun), begun);
+    if (!oldest_) oldest_ = std::min(first_time(appender_.file(), appender_.path()).value_or(begun), begun);
     at_the_latest(std::max(*oldest_ + when_.age, begun + std::min<std::chrono::microseconds>(when_.age, age_floor)),
                   cause::age);
   }
@@ -294,7 +280,7 @@ bool segment_writer::is_wanted(cause why, time_point now, std::size_t next_bytes
 closed_file segment_writer::close_live(const log_lock::exclusive& held, time_point now) {
   appender_.end_partial_line();  // nobody ends it later
   const io::file_status old = or_throw(appender_.file().status());
-  const time_point time = first_time(appender_.file()).value_or(old.modified);
+  const time_point time = first_time(appender_.file(), appender_.path()).value_or(old.modified);
   closed_file closed;
   closed.bytes = old.bytes;
   closed.number = or_throw(held.live_number());

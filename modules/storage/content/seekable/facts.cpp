@@ -13,12 +13,12 @@ module;
 #include "format.h"
 module annals.content.seekable;
 import annals.checksum;
+import annals.json;
 
 namespace annals::seekable {
 
 namespace {
 
-constexpr std::string_view first_member = "{\"ts\":\"";
 constexpr std::string_view facts_name = "annalsF1";  // of the format: another version that could not be read has another
 constexpr std::uint32_t header_bytes = 32;
 constexpr std::uint32_t entry_bytes_now = 32;
@@ -141,9 +141,9 @@ facts line_reader::look_at(std::string_view lines) {
     const char* const line_end = newline == nullptr ? end : static_cast<const char*>(newline);
     ++found.lines;
     if (seen.known) {
-      const bool usual = static_cast<std::size_t>(line_end - at) > first_member.size() &&
-                         std::memcmp(at, first_member.data(), first_member.size()) == 0;
-      seen.add(usual ? time_at(at + first_member.size(), line_end) : std::nullopt);
+      const bool usual = static_cast<std::size_t>(line_end - at) > json::line_beginning.size() &&
+                         std::memcmp(at, json::line_beginning.data(), json::line_beginning.size()) == 0;
+      seen.add(usual ? time_at(at + json::line_beginning.size(), line_end) : std::nullopt);
     }
     at = newline == nullptr ? end : line_end + 1;
   }
