@@ -103,7 +103,9 @@ set(ANNALS_IMPLEMENTATIONS
   modules/storage/content/lines.cpp
   modules/storage/content/seekable/decoder.cpp
   modules/storage/content/seekable/facts.cpp
+  modules/storage/content/seekable/seek_table.cpp
   modules/storage/content/seekable/table.cpp
+  modules/storage/content/seekable/walk.cpp
   modules/storage/content/seekable/writer.cpp
   modules/storage/content/view.cpp
   modules/storage/retention/adopt.cpp
