@@ -13,6 +13,7 @@ set(ANNALS_PUBLIC_INTERFACES
   modules/host/plugin/plugin.cppm
   modules/read/reader/reader.cppm
   modules/storage/retention/retention.cppm
+  modules/storage/rotation/request/request.cppm
   sinks/memory/memory.cppm
   sinks/sink.cppm)
 
@@ -108,21 +109,24 @@ set(ANNALS_IMPLEMENTATIONS
   modules/storage/content/seekable/walk.cpp
   modules/storage/content/seekable/writer.cpp
   modules/storage/content/view.cpp
-  modules/storage/retention/adopt.cpp
+  modules/storage/retention/adoption.cpp
+  modules/storage/retention/deletion.cpp
+  modules/storage/retention/deletion_record.cpp
   modules/storage/retention/events.cpp
   modules/storage/retention/holds.cpp
   modules/storage/retention/inventory.cpp
   modules/storage/retention/keeper.cpp
   modules/storage/retention/measure.cpp
+  modules/storage/retention/plan.cpp
   modules/storage/retention/policy.cpp
   modules/storage/retention/pressure.cpp
-  modules/storage/retention/prune.cpp
-  modules/storage/retention/rotation_request.cpp
   modules/storage/rotation/lock/lock.cpp
+  modules/storage/rotation/request/request.cpp
   modules/storage/rotation/triggers.cpp
   modules/storage/rotation/writer.cpp
   modules/storage/rotation/zone/zone.cpp
   modules/storage/segment/deleted.cpp
+  modules/storage/segment/listing.cpp
   modules/storage/segment/segment.cpp
   sinks/appender/appender.cpp
   sinks/file/file.cpp

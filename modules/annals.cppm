@@ -13,4 +13,5 @@ export import annals.plugin;
 export import annals.config;
 export import annals.logger;
 export import annals.retention;
+export import annals.rotation.request;
 export import annals.reader;

@@ -34,12 +34,6 @@ struct batch {
   time_point now = {};               // the system's clock when the batch was made; it may step back
 };
 
-// A segment that is never written again.
-struct closed_segment {
-  std::string path;
-  std::uint64_t number = 0;
-};
-
 // What a sink or an archiver throws when it fails. Any other exception is reported as errc::sink_failed.
 class sink_error : public failure {
  public:

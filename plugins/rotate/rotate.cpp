@@ -53,17 +53,13 @@ class rotate_sink final : public annals::sink {
   void sync() override { writer_.sync(); }
   void reopen() override { writer_.reopen(); }
   annals::position position() override { return writer_.position(); }
-  std::optional<annals::closed_segment> start_segment() override {
-    const auto closed = writer_.rotate();
-    if (!closed) return std::nullopt;
-    return annals::closed_segment{closed->path, closed->number};
-  }
+  std::optional<annals::closed_segment> start_segment() override { return writer_.rotate(); }
 
  private:
   rotate_sink(const annals::sdk::host& host, settings given)
       : writer_(
             host.log_path, host.file_mode, std::move(given.when), [this](const annals::notice& what) { notify(what); },
-            [this](const annals::rotation::closed_file&) { has_rotated_ = true; }) {
+            [this](const annals::closed_segment&) { has_rotated_ = true; }) {
     if (given.policy.is_empty() && given.pressure.is_empty()) return;
     keeper_.emplace(host.log_path, given.policy, given.pressure, [this](const annals::notice& what) { notify(what); });
   }

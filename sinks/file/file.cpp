@@ -45,7 +45,7 @@ std::optional<closed_segment> file_sink::start_segment() {
   notify({notice_code::segment_closed, severity::info, 0,
           "'" + appender_.path() + "' was closed as '" + closed->path + "' (" + std::to_string(closed->bytes) +
               " bytes): " + std::string(rotation::words_for(rotation::cause::asked))});
-  return closed_segment{closed->path, closed->number};
+  return closed;
 }
 
 }  // namespace annals

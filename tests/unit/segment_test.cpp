@@ -70,4 +70,29 @@ TEST(closed_segments, are_none_where_there_is_no_directory) {
   EXPECT_EQ(*live_number(dir / "missing/audit.jsonl"), 1U);
 }
 
+TEST(list, has_each_segment_once_with_the_sizes_of_its_files) {
+  const support::temp_directory dir;
+  support::write_file(dir / "audit-000001-20260101T000000Z.jsonl.zst", "abc");
+  support::write_file(dir / "audit-000002-20260101T000000Z.jsonl", "0123456789");
+  support::write_file(dir / "audit-000002-20260101T000000Z.jsonl.zst", "abcde");
+  support::write_file(dir / "audit-000003-20260101T000000Z.jsonl", "0123");
+  support::write_file(dir / "audit-000003-20260101T000000Z.jsonl.zst.tmp", "ab");
+  std::filesystem::create_directory(dir / "audit-000004-20260101T000000Z.jsonl");
+  support::write_file(dir / "audit.jsonl", "012");
+  const auto found = list(dir / "audit.jsonl", {.with_sizes = true});
+  ASSERT_TRUE(found);
+  ASSERT_EQ(found->closed.size(), 3U);
+  EXPECT_EQ(found->closed[0].bytes, 3U);
+  EXPECT_TRUE(found->closed[0].compressed);
+  EXPECT_FALSE(found->closed[0].is_compressing);
+  EXPECT_EQ(found->closed[1].path, dir / "audit-000002-20260101T000000Z.jsonl") << "the lines as they were written";
+  EXPECT_EQ(found->closed[1].bytes, 15U);
+  EXPECT_FALSE(found->closed[1].compressed);
+  EXPECT_TRUE(found->closed[1].is_compressing);
+  EXPECT_EQ(found->closed[2].bytes, 4U);
+  EXPECT_TRUE(found->closed[2].is_compressing);
+  EXPECT_EQ(found->live_number, 5U) << "no number is used twice, whatever has it";
+  EXPECT_EQ(found->live_bytes, 3U);
+}
+
 }  // namespace

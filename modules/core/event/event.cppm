@@ -5,6 +5,7 @@
 //
 // In a module, a member defined in its class is not inline by itself: what should cost nothing in the caller says so.
 module;
+#include <array>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -295,6 +296,22 @@ struct position {
   std::uint64_t segment = 0;
   std::uint64_t offset = 0;
   auto operator<=>(const position&) const = default;
+};
+
+// --- segments -----------------------------------------------------------------------------------------------------------
+
+// A closed segment: lines of a log that are never written again, in a file of their own or in its compressed form.
+struct closed_segment {
+  std::string path = {};  // of the lines as they were written, as long as they are there
+  std::uint64_t number = 0;
+  std::uint64_t bytes = 0;      // on disk, of both forms while both are there; 0 where that was not looked for
+  bool compressed = false;      // only the compressed form is there
+  bool is_compressing = false;  // another form is being made, or an archiver died while making it
+  std::array<char, 16> first_event_text = {};
+
+  // The time of its first event as its name has it: "20260131T235959Z".
+  std::string_view first_event() const noexcept { return {first_event_text.data(), first_event_text.size()}; }
+  bool operator==(const closed_segment&) const = default;
 };
 
 // --- delivery -----------------------------------------------------------------------------------------------------------

@@ -53,11 +53,11 @@ class wanted_lines {
 };
 
 // Why `from` is not a place in this log; empty where it is one.
-std::string does_not_fit(const source::view& log, const segment::log_place& from) {
+std::string does_not_fit(const content::view& log, const segment::log_place& from) {
   if (from.segment > log.live_number) return "the log's segments have been removed";
   if (from.segment < log.live_number) {
     const bool is_there = std::any_of(log.closed.begin(), log.closed.end(),
-                                      [&](const segment::closed_segment& one) { return one.number == from.segment; });
+                                      [&](const closed_segment& one) { return one.number == from.segment; });
     return is_there ? "" : "the segment that was being written to is gone";
   }
   if (from.inode == 0) return "";  // there was no live segment then
@@ -68,12 +68,12 @@ std::string does_not_fit(const source::view& log, const segment::log_place& from
 }
 
 // Passes the lines of a segment, from an offset on, to `wanted`. Returns the partial line at the end of a live segment.
-result<std::string> look_through(source::content& content, std::uint64_t offset, bool is_live, wanted_lines& wanted) {
+result<std::string> look_through(content::segment_reader& content, std::uint64_t offset, bool is_live, wanted_lines& wanted) {
   auto end = content.bytes();
   if (!end) return std::move(end.error());
   std::string rest;
-  source::line_cutter cutter;
-  const auto take = [&](const source::line_cutter::lines& lines) {
+  content::line_cutter cutter;
+  const auto take = [&](const content::line_cutter::lines& lines) {
     std::string_view text = lines.text;
     for (std::size_t newline = text.find('\n'); newline != std::string_view::npos; newline = text.find('\n')) {
       wanted.found(text.substr(0, newline));
@@ -83,7 +83,7 @@ result<std::string> look_through(source::content& content, std::uint64_t offset,
     if (lines.one && !lines.one->terminated && !lines.one->is_too_long()) rest.assign(lines.one->text);
     return true;
   };
-  auto all = content.each(offset, *end, {}, [&](const source::piece& piece) { return cutter.feed(piece, take); });
+  auto all = content.each(offset, *end, {}, [&](const content::piece& piece) { return cutter.feed(piece, take); });
   if (!all) return std::move(all.error());
   (void)cutter.end(take);
   if (!is_live) rest.clear();
@@ -93,16 +93,16 @@ result<std::string> look_through(source::content& content, std::uint64_t offset,
 }  // namespace
 
 result<arrivals> find_in_log(const std::string& path, const segment::log_place& from, std::span<const std::string_view> lines) {
-  auto log = source::view_of(path);
+  auto log = content::view_of(path);
   if (!log) return std::move(log.error());
   arrivals found;
   found.uncertain = does_not_fit(*log, from);
   wanted_lines wanted(lines);
   std::string rest;
   if (found.uncertain.empty()) {
-    for (const segment::closed_segment& one : log->closed) {
+    for (const closed_segment& one : log->closed) {
       if (one.number < from.segment) continue;
-      auto content = source::open_closed(path, one);
+      auto content = content::open_closed(path, one);
       if (!content) return std::move(content.error());
       if (!content->is_open()) {
         found.uncertain = "the segment " + std::to_string(one.number) + " was removed at this moment";

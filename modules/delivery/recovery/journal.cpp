@@ -26,7 +26,7 @@ std::optional<error> sync_log(const std::string& live_path, std::uint64_t segmen
   if (auto failed = sync(live)) return failed;
   const auto closed = segment::closed_segments(live_path);
   if (!closed) return closed.error();
-  for (const segment::closed_segment& one : *closed) {
+  for (const closed_segment& one : *closed) {
     if (one.number < segment || one.compressed) continue;
     if (auto failed = sync(io::file::open(one.path, io::open_for::reading))) return failed;
   }

@@ -32,11 +32,11 @@ constexpr std::chrono::milliseconds grace{250};
 constexpr std::chrono::hours wait_max{24 * 365};
 
 struct opened_file {
-  source::content file;
+  content::segment_reader file;
   std::chrono::nanoseconds seen{0};  // when; io::system_calls::uptime
 };
 
-std::uint64_t check_at(const source::forward_lines& lines) {
+std::uint64_t check_at(const content::forward_lines& lines) {
   return check_of(lines.first_bytes(), lines.last_bytes());
 }
 
@@ -47,18 +47,18 @@ struct follower::state {
       : path(std::move(log_path)), from(begin_at), watch(path), told(path, std::move(read)) {}
 
   bool open();
-  std::optional<source::view> look();
-  std::uint64_t starting_offset(source::content& opened);
-  void begin(source::content opened, std::uint64_t number, bool is_live, std::uint64_t at);
+  std::optional<content::view> look();
+  std::uint64_t starting_offset(content::segment_reader& opened);
+  void begin(content::segment_reader opened, std::uint64_t number, bool is_live, std::uint64_t at);
   std::optional<event> take_line();
-  std::optional<event> decode(const source::line& line);
+  std::optional<event> decode(const content::line& line);
   bool fill();
   void look_for_successor();
   std::chrono::nanoseconds time_to_settle();
   bool move_on();
   void end_file();
   void report(std::uint64_t at, std::uint64_t bytes, std::string cause);
-  void report_losses_of(source::content& content);
+  void report_losses_of(content::segment_reader& content);
 
   const std::string path;
   cursor from;  // where to go on while no file is open
@@ -67,11 +67,11 @@ struct follower::state {
   reports told;
   bool begun = false;  // a file was open
 
-  source::content file;
+  content::segment_reader file;
   std::uint64_t segment = 0;
   bool is_live = false;  // it stood at the path when it was opened
   bool closed = false;   // it is a closed segment now
-  source::forward_lines lines;
+  content::forward_lines lines;
   std::optional<event> rest;                      // an event whose newline will not come
   std::optional<std::chrono::nanoseconds> moved;  // when file was first seen not to be at the path any more
   std::deque<opened_file> successors;             // the files that others put at the path since, oldest first
@@ -82,15 +82,15 @@ void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string 
   told.damaged({file.is_open() ? file.path() : path, at, bytes, std::move(cause)});
 }
 
-void follower::state::report_losses_of(source::content& content) {
+void follower::state::report_losses_of(content::segment_reader& content) {
   report_losses(content, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
     told.damaged({content.path(), at, bytes, std::move(cause), true});
   });
 }
 
 // Goes on in `opened`, at `at`. Nothing is changed when it throws.
-void follower::state::begin(source::content opened, std::uint64_t number, bool live, std::uint64_t at) {
-  source::forward_lines fresh(opened, at);
+void follower::state::begin(content::segment_reader opened, std::uint64_t number, bool live, std::uint64_t at) {
+  content::forward_lines fresh(opened, at);
   file = std::move(opened);
   segment = number;
   is_live = live;
@@ -102,9 +102,9 @@ void follower::state::begin(source::content opened, std::uint64_t number, bool l
 
 // The log as it is. What cannot be opened is thrown when we have not begun, and so were given a path that is no log; afterwards
 // somebody is at work there, and it is reported once and waited for.
-std::optional<source::view> follower::state::look() {
+std::optional<content::view> follower::state::look() {
   const auto at_path = io::status_at(path).value();
-  auto log = source::view_of(path);
+  auto log = content::view_of(path);
   if (log) {
     refused.reset();
     return std::move(*log);
@@ -140,7 +140,7 @@ bool follower::state::open() {
       from = {{number, 0}, 0};
     }
     if (!is_closed && !log->live.is_open()) return false;
-    source::content opened = is_closed ? source::open_closed(path, *next).value() : std::move(log->live);
+    content::segment_reader opened = is_closed ? content::open_closed(path, *next).value() : std::move(log->live);
     if (!opened.is_open()) continue;  // deleted between the two looks
     report_losses_of(opened);
     const std::uint64_t at = starting_offset(opened);
@@ -150,11 +150,11 @@ bool follower::state::open() {
 }
 
 // Where to begin in a segment: where the cursor stands, if it still fits.
-std::uint64_t follower::state::starting_offset(source::content& opened) {
+std::uint64_t follower::state::starting_offset(content::segment_reader& opened) {
   if (from.at.offset == 0) return 0;
   const bool fits = from.check == 0 ? from.at.offset <= opened.bytes().value()
                                     : (opened.is_compressed() || from.at.offset <= opened.bytes().value()) &&
-                                          from.check == check_at(source::forward_lines(opened, from.at.offset));
+                                          from.check == check_at(content::forward_lines(opened, from.at.offset));
   if (fits) return from.at.offset;
   told.damaged({opened.path(), 0, 0,
                 "the cursor " + to_string(from) +
@@ -164,21 +164,21 @@ std::uint64_t follower::state::starting_offset(source::content& opened) {
 
 // Reads on. True when there is something new to look at, or when the file had to be begun again.
 bool follower::state::fill() {
-  using found = source::forward_lines::found;
+  using found = content::forward_lines::found;
   const found what = lines.fill(file);
   report_losses_of(file);
   if (what == found::rewritten) {
     report(lines.end(), 0, "the file was cut or rewritten behind the reader; reading it again from its beginning");
-    lines = source::forward_lines(file, 0);
+    lines = content::forward_lines(file, 0);
   } else if (what == found::lost) {
-    const source::line cut = lines.rest();
+    const content::line cut = lines.rest();
     if (cut.bytes != 0) rest = decode(cut);
     lines.skip();
   }
   return what != found::nothing;
 }
 
-std::optional<event> follower::state::decode(const source::line& line) {
+std::optional<event> follower::state::decode(const content::line& line) {
   return event_of(line,
                   [this](std::uint64_t at, std::uint64_t bytes, std::string cause) { report(at, bytes, std::move(cause)); });
 }
@@ -221,7 +221,7 @@ void follower::state::look_for_successor() {
       return;
     }
     // Somebody else had put another file in place of ours, and that one is the closed segment.
-    auto opened = source::open_closed(path, *ours).value();
+    auto opened = content::open_closed(path, *ours).value();
     if (opened.is_open() && !opened.is_compressed()) successors.push_back({std::move(opened), io::calls().uptime()});
     return;
   }
@@ -244,7 +244,7 @@ std::chrono::nanoseconds follower::state::time_to_settle() {
 
 // What has no newline will get none now.
 void follower::state::end_file() {
-  const source::line cut = lines.rest();
+  const content::line cut = lines.rest();
   if (cut.bytes != 0 && !(lines.is_behind_line() && is_blank(cut.text))) rest = decode(cut);
 }
 

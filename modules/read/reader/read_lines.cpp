@@ -23,11 +23,11 @@ class line_giver {
       : path_(path), take_(take), options_(options), told_(path, options) {}
 
   scan_result run() {
-    source::view log = source::view_of(path_).value();
+    content::view log = content::view_of(path_).value();
     std::uint64_t expected = 0;
     bool more = true;
     for (auto segment = log.closed.begin(); segment != log.closed.end() && more; ++segment) {
-      auto file = source::open_closed(path_, *segment).value();
+      auto file = content::open_closed(path_, *segment).value();
       if (!file.is_open()) continue;  // deleted meanwhile
       if (expected != 0 && segment->number != expected) told_.missing(expected, segment->number - 1);
       expected = segment->number + 1;
@@ -46,20 +46,20 @@ class line_giver {
 
  private:
   // Behind the last line that may be given.
-  static std::uint64_t end_of_live(source::content& file) {
+  static std::uint64_t end_of_live(content::segment_reader& file) {
     if (file.is_compressed()) return static_cast<std::uint64_t>(-1);
     const std::uint64_t end = file.bytes().value();
-    source::backward_lines lines(file, end);  // owns the text of the line
+    content::backward_lines lines(file, end);  // owns the text of the line
     const auto last = lines.next();
     if (!last || last->terminated || json::decode_line(last->text)) return end;
     return last->offset;
   }
 
-  bool give_segment(source::content& file, std::uint64_t end) {
+  bool give_segment(content::segment_reader& file, std::uint64_t end) {
     tell_losses(file);
     std::uint64_t expected = 0;
     const bool more = file.each(0, end, {},
-                                [&](const source::piece& next) {
+                                [&](const content::piece& next) {
                                   tell_losses(file);
                                   const bool whole = next.offset == std::exchange(expected, next.offset + next.bytes.size());
                                   return (whole || end_line()) && give(next.bytes);
@@ -78,7 +78,7 @@ class line_giver {
     return !result_.stopped;
   }
 
-  void tell_losses(source::content& file) {
+  void tell_losses(content::segment_reader& file) {
     report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
       told_.damaged({file.path(), at, bytes, std::move(cause), true});
     });

@@ -11,7 +11,7 @@ inline bool is_blank(std::string_view text) noexcept {
 }
 
 // Why a line is not an event. NULs are what a crash of the system leaves where data never arrived.
-inline std::string cause_of(const source::line& line, std::string decoder_says) {
+inline std::string cause_of(const content::line& line, std::string decoder_says) {
   if (line.is_too_long()) return "a line longer than the longest there may be";
   if (is_blank(line.text)) return "an empty line";
   if (line.text.find('\0') != std::string_view::npos) return "a line with NUL bytes, as a crash of the system leaves them";
@@ -21,7 +21,7 @@ inline std::string cause_of(const source::line& line, std::string decoder_says) 
 // The event of a line, or the event that was appended to a partial line. Other lines, and partial ones, are reported as damage:
 // `report` takes an offset, a number of bytes and a cause.
 template <class Report>
-std::optional<event> event_of(const source::line& line, Report report) {
+std::optional<event> event_of(const content::line& line, Report report) {
   auto read = json::decode_line(line.is_too_long() ? std::string_view() : line.text);
   if (read) return std::move(*read);
   auto appended = json::find_appended_event(line.text);
@@ -36,7 +36,7 @@ std::optional<event> event_of(const source::line& line, Report report) {
 
 // Reports what a segment's reader found lost.
 template <class Report>
-void report_losses(source::content& content, Report report) {
+void report_losses(content::segment_reader& content, Report report) {
   for (auto& lost : content.take_losses()) report(lost.file_offset, lost.file_bytes, std::move(lost.cause));
 }
 

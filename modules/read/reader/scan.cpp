@@ -110,7 +110,7 @@ class matcher {
           contains_.are_in(line) &&
           (!by_fields || std::all_of(fields_.begin(), fields_.end(), [&](const auto& f) { return f.are_in(line); })) &&
           (!has_times() || may_meet_times(line));
-      if (may && !one(source::line{offset + begin, line.size(), newline != std::string_view::npos, line})) return false;
+      if (may && !one(content::line{offset + begin, line.size(), newline != std::string_view::npos, line})) return false;
     }
     return true;
   }
@@ -139,21 +139,21 @@ struct looker {
   bool is_live = false;  // an incomplete last line is none then
   std::uint64_t bytes = 0;
 
-  bool look(const source::line_cutter::lines& some) {
+  bool look(const content::line_cutter::lines& some) {
     if (!some.one) {
       bytes += some.text.size();
-      return filter.candidates(some.offset, some.text, [&](const source::line& line) { return one(line); });
+      return filter.candidates(some.offset, some.text, [&](const content::line& line) { return one(line); });
     }
-    const source::line& line = *some.one;
+    const content::line& line = *some.one;
     bytes += line.bytes + 1;
     if (line.is_too_long()) return one(line);
-    return filter.candidates(line.offset, line.text, [&](source::line found) {
+    return filter.candidates(line.offset, line.text, [&](content::line found) {
       found.terminated = line.terminated;
       return one(found);
     });
   }
 
-  bool one(const source::line& line) {
+  bool one(const content::line& line) {
     const bool may_be_written = is_live && !line.terminated;
     auto read = event_of(line, [&](std::uint64_t at, std::uint64_t count, std::string cause) {
       if (!may_be_written) on_damage(at, count, std::move(cause));
@@ -170,7 +170,7 @@ constexpr std::size_t unit_frame_bytes_max = 2 * unit_bytes;  // frames of up to
 // A part of a segment that can be looked at alone: a frame, which begins with a line, or the lines that begin in a part of a
 // plain file.
 struct unit {
-  std::shared_ptr<source::content> file;
+  std::shared_ptr<content::segment_reader> file;
   std::optional<seekable::frame> frame;
   std::uint64_t begin = 0;
   std::uint64_t end = 0;
@@ -186,11 +186,11 @@ struct unit {
 
 void look_at_frame(unit& work, looker& eyes) {
   seekable::decoder decoder(work.file->file(), work.file->path());
-  source::line_cutter cutter;
-  const auto take = [&](const source::line_cutter::lines& some) { return eyes.look(some); };
+  content::line_cutter cutter;
+  const auto take = [&](const content::line_cutter::lines& some) { return eyes.look(some); };
   std::uint64_t at = work.frame->offset;
   const auto outcome = decoder.decode(*work.frame, [&](std::string_view part) {
-    const source::piece next{at, part};
+    const content::piece next{at, part};
     at += part.size();
     return cutter.feed(next, take);
   });
@@ -214,8 +214,8 @@ void look_at_part(unit& work, looker& eyes) {
     at += newline + 1;
   }
   if (text.empty()) return;
-  source::line_cutter cutter;
-  const auto take = [&](const source::line_cutter::lines& some) { return eyes.look(some); };
+  content::line_cutter cutter;
+  const auto take = [&](const content::line_cutter::lines& some) { return eyes.look(some); };
   (void)cutter.feed({at, text}, take);
   at += text.size();
   bool is_whole = text.ends_with('\n');
@@ -332,10 +332,10 @@ class scanner {
   }
 
   scan_result run() {
-    source::view log = source::view_of(path_).value();
+    content::view log = content::view_of(path_).value();
     std::uint64_t expected = 0;
     for (const segment::closed_segment& segment : log.closed) {
-      auto file = source::open_closed(path_, segment, by_times_).value();
+      auto file = content::open_closed(path_, segment, by_times_).value();
       if (!file.is_open()) continue;  // deleted meanwhile
       if (expected != 0 && segment.number != expected) missing(expected, segment.number - 1);
       expected = segment.number + 1;
@@ -365,24 +365,24 @@ class scanner {
     result_.bytes += eyes.bytes;
   }
 
-  bool look_at_segment(source::content file, bool is_live) {
+  bool look_at_segment(content::segment_reader file, bool is_live) {
     const std::uint64_t end = file.is_compressed() ? static_cast<std::uint64_t>(-1) : file.bytes().value();
     if (file.is_passed_over()) return !result_.stopped;
-    if (crew_ && can_be_shared(file)) return share(std::make_shared<source::content>(std::move(file)), end, is_live);
+    if (crew_ && can_be_shared(file)) return share(std::make_shared<content::segment_reader>(std::move(file)), end, is_live);
     return drain() && look_alone(file, end, is_live);
   }
 
-  bool look_alone(source::content& file, std::uint64_t end, bool is_live) {
+  bool look_alone(content::segment_reader& file, std::uint64_t end, bool is_live) {
     looker eyes{filter_, [&](event& found) { return give(found); },
                 [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
                   told_.damaged({file.path(), at, bytes, std::move(cause)});
                 },
                 is_live};
-    source::line_cutter cutter;
-    const auto look = [&](const source::line_cutter::lines& some) { return eyes.look(some); };
+    content::line_cutter cutter;
+    const auto look = [&](const content::line_cutter::lines& some) { return eyes.look(some); };
     tell_losses(file);
     const bool whole = file.each(0, end, by_times_,
-                                 [&](const source::piece& next) {
+                                 [&](const content::piece& next) {
                                    tell_losses(file);
                                    return cutter.feed(next, look);
                                  })
@@ -394,12 +394,12 @@ class scanner {
   }
 
   // Frames of ours, which are whole lines and know it; and plain files, where lines can be found from anywhere.
-  static bool can_be_shared(const source::content& file) {
+  static bool can_be_shared(const content::segment_reader& file) {
     return std::all_of(file.frames().begin(), file.frames().end(),
                        [](const seekable::frame& f) { return f.known && f.bytes && *f.bytes <= unit_frame_bytes_max; });
   }
 
-  bool share(const std::shared_ptr<source::content>& file, std::uint64_t end, bool is_live) {
+  bool share(const std::shared_ptr<content::segment_reader>& file, std::uint64_t end, bool is_live) {
     tell_losses(*file);
     if (file->is_compressed()) {
       for (const seekable::frame& frame : file->frames()) {
@@ -455,7 +455,7 @@ class scanner {
     return !result_.stopped;
   }
 
-  void tell_losses(source::content& file) {
+  void tell_losses(content::segment_reader& file) {
     report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
       told_.damaged({file.path(), at, bytes, std::move(cause), true});
     });
@@ -464,7 +464,7 @@ class scanner {
   const std::string& path_;
   const matcher filter_;
   const std::function<bool(const event&)>& take_;
-  source::content::chooser by_times_;
+  content::segment_reader::chooser by_times_;
   reports told_;
   const bool with_ring_;
   scan_result result_;

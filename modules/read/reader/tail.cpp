@@ -33,8 +33,8 @@ class tail_reader {
   bool wants_more() const noexcept { return n_ > 0 && events_.size() < static_cast<std::uint64_t>(n_); }
 
   // Returns the offset behind what was read: the end, or the beginning of an incomplete last line.
-  std::uint64_t read_live(source::content& file);
-  void read_closed(source::content& file);
+  std::uint64_t read_live(content::segment_reader& file);
+  void read_closed(content::segment_reader& file);
   void take_whole(std::string_view line);  // with its newline, from elsewhere
   reports& told() noexcept { return told_; }
 
@@ -45,10 +45,10 @@ class tail_reader {
 
  private:
   std::uint64_t need() const noexcept { return static_cast<std::uint64_t>(n_) - events_.size(); }
-  bool take_unterminated(const source::line& line);
-  void take(const source::content& file, const source::line& line);
-  void read_onwards(source::content& file, std::uint64_t lines_max);
-  void tell_losses(source::content& file) {
+  bool take_unterminated(const content::line& line);
+  void take(const content::segment_reader& file, const content::line& line);
+  void read_onwards(content::segment_reader& file, std::uint64_t lines_max);
+  void tell_losses(content::segment_reader& file) {
     report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
       told_.damaged({file.path(), at, bytes, std::move(cause), true});
     });
@@ -59,13 +59,13 @@ class tail_reader {
   reports told_;
 };
 
-std::uint64_t tail_reader::read_live(source::content& file) {
+std::uint64_t tail_reader::read_live(content::segment_reader& file) {
   std::uint64_t end = file.bytes().value();
   if (!file.can_go_back()) {
     if (wants_more()) read_closed(file);
     return end;
   }
-  source::backward_lines lines(file, end);
+  content::backward_lines lines(file, end);
   bool is_last = true;
   while (auto line = lines.next()) {
     if (is_last && !line->terminated) {
@@ -81,7 +81,7 @@ std::uint64_t tail_reader::read_live(source::content& file) {
 }
 
 // Its writer may be in the middle of it: a line that is no event is not damage, but not read past either.
-bool tail_reader::take_unterminated(const source::line& line) {
+bool tail_reader::take_unterminated(const content::line& line) {
   if (!wants_more() || line.is_too_long()) return false;
   auto read = json::decode_line(line.text);
   if (!read) return false;
@@ -89,7 +89,7 @@ bool tail_reader::take_unterminated(const source::line& line) {
   return true;
 }
 
-void tail_reader::take(const source::content& file, const source::line& line) {
+void tail_reader::take(const content::segment_reader& file, const content::line& line) {
   auto read = event_of(line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
     told_.damaged({file.path(), at, bytes, std::move(cause)});
   });
@@ -100,12 +100,12 @@ void tail_reader::take_whole(std::string_view line) {
   if (auto read = json::decode_line(line.substr(0, line.size() - 1))) events_.push_back(std::move(*read));
 }
 
-void tail_reader::read_closed(source::content& file) {
+void tail_reader::read_closed(content::segment_reader& file) {
   if (!file.can_go_back()) {
     constexpr std::uint64_t some = 256;
     return read_onwards(file, 2 * need() + some);
   }
-  source::backward_lines lines(file, file.bytes().value());
+  content::backward_lines lines(file, file.bytes().value());
   while (wants_more()) {
     const auto line = lines.next();
     if (line) take(file, *line);
@@ -118,23 +118,23 @@ void tail_reader::read_closed(source::content& file) {
 // The last events of a file in which there is no way back: its frames are long, or do not say how long they are. The first pass
 // finds where the last lines begin, the second one decodes those. Should so many of them be no events that too few are, all
 // lines are decoded.
-void tail_reader::read_onwards(source::content& file, std::uint64_t lines_max) {
+void tail_reader::read_onwards(content::segment_reader& file, std::uint64_t lines_max) {
   const std::uint64_t all = static_cast<std::uint64_t>(-1);
-  const source::content::chooser every;
+  const content::segment_reader::chooser every;
   std::deque<std::uint64_t> begins;  // of the last lines
   const auto note = [&](std::uint64_t begin) {
     begins.push_back(begin);
     if (begins.size() > lines_max) begins.pop_front();
     return true;
   };
-  source::line_cutter first;
-  const auto find = [&](const source::line_cutter::lines& some) {
+  content::line_cutter first;
+  const auto find = [&](const content::line_cutter::lines& some) {
     if (some.one) return note(some.one->offset);
     for (std::size_t at = 0; at < some.text.size(); at = some.text.find('\n', at) + 1) note(some.offset + at);
     return true;
   };
   if (lines_max != all) {
-    (void)file.each(0, all, every, [&](const source::piece& next) { return first.feed(next, find); }).value();
+    (void)file.each(0, all, every, [&](const content::piece& next) { return first.feed(next, find); }).value();
     (void)first.end(find);
   }
   const std::uint64_t from = begins.size() < lines_max ? 0 : begins.front();
@@ -143,7 +143,7 @@ void tail_reader::read_onwards(source::content& file, std::uint64_t lines_max) {
   std::deque<event> last;
   std::deque<std::uint64_t> offsets;  // of these
   std::deque<damage> damages;
-  const auto one = [&](const source::line& line) {
+  const auto one = [&](const content::line& line) {
     auto read = event_of(line, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
       damages.push_back({file.path(), at, bytes, std::move(cause)});
       if (damages.size() > damages_max) damages.pop_front();
@@ -157,8 +157,8 @@ void tail_reader::read_onwards(source::content& file, std::uint64_t lines_max) {
     while (!damages.empty() && damages.front().offset < offsets.front()) damages.pop_front();
     return true;
   };
-  source::line_cutter second;
-  const auto decode = [&](const source::line_cutter::lines& some) {
+  content::line_cutter second;
+  const auto decode = [&](const content::line_cutter::lines& some) {
     if (some.one) return one(*some.one);
     for (std::size_t at = 0; at < some.text.size();) {
       const std::size_t newline = some.text.find('\n', at);
@@ -167,7 +167,7 @@ void tail_reader::read_onwards(source::content& file, std::uint64_t lines_max) {
     }
     return true;
   };
-  (void)file.each(from, all, every, [&](const source::piece& next) { return second.feed(next, decode); }).value();
+  (void)file.each(from, all, every, [&](const content::piece& next) { return second.feed(next, decode); }).value();
   (void)second.end(decode);
   if (last.size() < need() && from != 0) return read_onwards(file, all);
   for (const damage& found : damages) told_.damaged(found);
@@ -191,10 +191,10 @@ left_in_ring left_behind(const std::string& path, const read_options& options) {
 }
 
 // Reads closed segments, the last one first, as long as more events are wanted.
-void read_history(const std::string& path, const source::view& log, tail_reader& reader) {
+void read_history(const std::string& path, const content::view& log, tail_reader& reader) {
   std::uint64_t expected = log.live_number - 1;
   for (auto segment = log.closed.rbegin(); segment != log.closed.rend() && reader.wants_more(); ++segment) {
-    auto file = source::open_closed(path, *segment).value();
+    auto file = content::open_closed(path, *segment).value();
     if (!file.is_open()) continue;  // deleted meanwhile: a gap, if older ones are left
     if (segment->number != expected) reader.told().missing(segment->number + 1, expected);
     expected = segment->number - 1;
@@ -208,7 +208,7 @@ std::optional<std::vector<event>> tail_of_live(const std::string& path, std::int
   constexpr std::size_t damages_max = 1000;
   constexpr std::int64_t count_max = 10'000;  // beyond, a second look at all of it would cost
   if (n > count_max) return std::nullopt;
-  auto live = source::content::open(path);
+  auto live = content::segment_reader::open(path);
   if (!live || live->is_compressed()) return std::nullopt;  // said by who looks at all of it
   std::vector<damage> damages;
   tail_reader reader(path, n, {.on_damage = [&](const damage& found) { damages.push_back(found); }});
@@ -223,14 +223,14 @@ std::optional<std::vector<event>> tail_of_live(const std::string& path, std::int
 tail_page read_tail(const std::string& path, std::int64_t n, const read_options& options) {
   if (!may_be_log(path)) return {};
   const left_in_ring left = left_behind(path, options);
-  source::view log = source::view_of(path).value();
+  content::view log = content::view_of(path).value();
   tail_reader reader(path, n, options);
   read_left(left, reader);
   cursor next;
   if (log.live.is_open()) {
     const std::uint64_t offset = reader.read_live(log.live);
     next.at = {log.live_number, offset};
-    const source::forward_lines lines(log.live, offset);
+    const content::forward_lines lines(log.live, offset);
     next.check = check_of(lines.first_bytes(), lines.last_bytes());
   } else if (!log.closed.empty()) {
     next.at = {log.live_number, 0};
@@ -247,9 +247,9 @@ std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_
   if (left.lines().empty()) {
     if (auto events = tail_of_live(path, n, options)) return std::move(*events);
   }
-  auto log = source::view_of(path);
+  auto log = content::view_of(path);
   if (!log && log.error().system_code == EACCES) {  // a directory that cannot be listed does not hide the file in it
-    auto live = source::content::open(path).value();
+    auto live = content::segment_reader::open(path).value();
     tail_reader reader(path, n, options);
     reader.read_live(live);
     reader.told().damaged({path, 0, 0, log.error().message + "; closed segments, if there are any, were not read"});
@@ -257,7 +257,7 @@ std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_
   }
   tail_reader reader(path, n, options);
   read_left(left, reader);
-  source::view seen = std::move(log).value();
+  content::view seen = std::move(log).value();
   if (seen.live.is_open()) reader.read_live(seen.live);
   read_history(path, seen, reader);
   return reader.take().events;

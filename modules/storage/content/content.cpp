@@ -14,7 +14,7 @@ module annals.content;
 import annals.io;
 import annals.content.seekable;
 
-namespace annals::source {
+namespace annals::content {
 
 namespace {
 
@@ -49,7 +49,7 @@ error gzip_error(const std::string& path) {
 
 }  // namespace
 
-struct content::state {
+struct segment_reader::state {
   io::file own;
   const io::file* file = nullptr;
   std::string path;
@@ -82,13 +82,13 @@ struct content::state {
   void note(std::size_t frame, const std::optional<seekable::finding>& damage);
 };
 
-content::content() = default;
-content::content(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
-content::content(content&&) noexcept = default;
-content& content::operator=(content&&) noexcept = default;
-content::~content() = default;
+segment_reader::segment_reader() = default;
+segment_reader::segment_reader(std::unique_ptr<state> made) noexcept : state_(std::move(made)) {}
+segment_reader::segment_reader(segment_reader&&) noexcept = default;
+segment_reader& segment_reader::operator=(segment_reader&&) noexcept = default;
+segment_reader::~segment_reader() = default;
 
-result<content> content::open(const std::string& path, const chooser& wanted) {
+result<segment_reader> segment_reader::open(const std::string& path, const chooser& wanted) {
   auto opened = io::file::open(path, io::open_for::reading);
   if (!opened) return std::move(opened.error());
   auto made = std::make_unique<state>();
@@ -98,14 +98,14 @@ result<content> content::open(const std::string& path, const chooser& wanted) {
   return begin(std::move(made), wanted);
 }
 
-result<content> content::of(const io::file& opened, const std::string& path) {
+result<segment_reader> segment_reader::of(const io::file& opened, const std::string& path) {
   auto made = std::make_unique<state>();
   made->file = &opened;
   made->path = path;
   return begin(std::move(made), {});
 }
 
-result<content> content::begin(std::unique_ptr<state> made, const chooser& wanted) {
+result<segment_reader> segment_reader::begin(std::unique_ptr<state> made, const chooser& wanted) {
   auto status = made->file->status();
   if (!status) return std::move(status.error());
   made->identity = *status;
@@ -123,42 +123,42 @@ result<content> content::begin(std::unique_ptr<state> made, const chooser& wante
   if (made->compressed && !made->passed_over) {
     if (auto failed = made->read_table()) return std::move(*failed);
   }
-  return content(std::move(made));
+  return segment_reader(std::move(made));
 }
 
-bool content::is_compressed() const noexcept {
+bool segment_reader::is_compressed() const noexcept {
   return state_->compressed;
 }
 
-const std::string& content::path() const noexcept {
+const std::string& segment_reader::path() const noexcept {
   return state_->path;
 }
 
-const io::file_status& content::identity() const noexcept {
+const io::file_status& segment_reader::identity() const noexcept {
   return state_->identity;
 }
 
-const io::file& content::file() const noexcept {
+const io::file& segment_reader::file() const noexcept {
   return *state_->file;
 }
 
-result<io::file_status> content::status() const {
+result<io::file_status> segment_reader::status() const {
   return state_->file->status();
 }
 
-const std::vector<seekable::frame>& content::frames() const noexcept {
+const std::vector<seekable::frame>& segment_reader::frames() const noexcept {
   return state_->table.frames;
 }
 
-bool content::is_passed_over() const noexcept {
+bool segment_reader::is_passed_over() const noexcept {
   return state_->passed_over;
 }
 
-std::vector<loss> content::take_losses() {
+std::vector<loss> segment_reader::take_losses() {
   return std::exchange(state_->losses, {});
 }
 
-std::optional<error> content::state::read_table() {
+std::optional<error> segment_reader::state::read_table() {
   auto read = seekable::read_table(*file, path);
   if (!read) return std::move(read.error());
   table = std::move(*read);
@@ -171,26 +171,26 @@ std::optional<error> content::state::read_table() {
 }
 
 // The first report of a frame's damage is the one that counts; it is met again whenever the frame is.
-void content::state::note(std::size_t frame, const std::optional<seekable::finding>& damage) {
+void segment_reader::state::note(std::size_t frame, const std::optional<seekable::finding>& damage) {
   if (!damage || reported[frame]) return;
   reported[frame] = true;
   losses.push_back({damage->compressed_offset, damage->compressed_bytes, damage->cause});
 }
 
 // May the frame be kept whole once it is decoded?
-bool content::state::is_whole(std::size_t frame) const noexcept {
+bool segment_reader::state::is_whole(std::size_t frame) const noexcept {
   const auto& bytes = table.frames[frame].bytes;
   return bytes && *bytes <= held_bytes_max;
 }
 
 // Frames are placed in their order, each one once those before it have a size.
-void content::state::place(std::size_t frame) {
+void segment_reader::state::place(std::size_t frame) {
   if (frame < placed) return;
   table.frames[frame].offset += uncounted;
   placed = frame + 1;
 }
 
-void content::state::size(std::size_t frame, std::uint64_t bytes) {
+void segment_reader::state::size(std::size_t frame, std::uint64_t bytes) {
   if (frame < sized) return;
   if (!table.frames[frame].bytes) uncounted += bytes;
   table.frames[frame].bytes = table.frames[frame].bytes.value_or(bytes);
@@ -199,7 +199,7 @@ void content::state::size(std::size_t frame, std::uint64_t bytes) {
 
 // Places and sizes frames up to the first one that ends behind `until`. One that does not say how long it is has to be decoded
 // for that; damaged, it is as long as what can be had of it.
-void content::state::size_frames(std::uint64_t until) {
+void segment_reader::state::size_frames(std::uint64_t until) {
   while (sized < table.frames.size() && (sized == 0 || end_of(sized - 1) <= until)) {
     const seekable::frame& next = table.frames[sized];
     place(sized);
@@ -214,7 +214,7 @@ void content::state::size_frames(std::uint64_t until) {
 }
 
 // The frame with the byte at `offset`, or the first one behind it with any byte; the number of frames where there is none.
-std::size_t content::state::frame_of(std::uint64_t offset) const {
+std::size_t segment_reader::state::frame_of(std::uint64_t offset) const {
   const auto end = table.frames.begin() + static_cast<std::ptrdiff_t>(sized);
   const auto found =
       std::partition_point(table.frames.begin(), end, [&](const seekable::frame& f) { return f.offset + *f.bytes <= offset; });
@@ -222,7 +222,7 @@ std::size_t content::state::frame_of(std::uint64_t offset) const {
 }
 
 // Decodes a frame into what is held: all of it, or as much as is kept of one, behind its first `skipped` bytes.
-void content::state::hold(std::size_t frame, std::uint64_t skipped) {
+void segment_reader::state::hold(std::size_t frame, std::uint64_t skipped) {
   held.clear();
   held_offset = table.frames[frame].offset + skipped;
   const auto outcome = decoder->decode(
@@ -235,7 +235,7 @@ void content::state::hold(std::size_t frame, std::uint64_t skipped) {
   note(frame, outcome.damage);
 }
 
-result<piece> content::state::compressed_at(std::uint64_t offset) {
+result<piece> segment_reader::state::compressed_at(std::uint64_t offset) {
   const auto is_held = [&] { return offset >= held_offset && offset < held_offset + held.size(); };
   if (!is_held()) {
     size_frames(offset);
@@ -251,7 +251,7 @@ result<piece> content::state::compressed_at(std::uint64_t offset) {
   return piece{offset, std::string_view(held).substr(static_cast<std::size_t>(offset - held_offset))};
 }
 
-result<piece> content::state::plain_at(std::uint64_t offset, std::size_t bytes_max) {
+result<piece> segment_reader::state::plain_at(std::uint64_t offset, std::size_t bytes_max) {
   held.resize(bytes_max);
   const auto got = file->read_at(held.data(), bytes_max, offset);
   if (!got) return got.error();
@@ -260,11 +260,11 @@ result<piece> content::state::plain_at(std::uint64_t offset, std::size_t bytes_m
   return piece{offset, held};
 }
 
-result<piece> content::at(std::uint64_t offset, std::size_t bytes_max) {
+result<piece> segment_reader::at(std::uint64_t offset, std::size_t bytes_max) {
   return state_->compressed ? state_->compressed_at(offset) : state_->plain_at(offset, bytes_max);
 }
 
-bool content::can_go_back() {
+bool segment_reader::can_go_back() {
   state& s = *state_;
   if (!s.compressed) return true;
   for (std::size_t i = 0; i < s.table.frames.size(); ++i) {
@@ -294,7 +294,7 @@ bool content::can_go_back() {
   return true;
 }
 
-result<piece> content::before(std::uint64_t offset, std::size_t bytes_max) {
+result<piece> segment_reader::before(std::uint64_t offset, std::size_t bytes_max) {
   state& s = *state_;
   if (offset == 0) return piece{};
   if (!s.compressed) {
@@ -316,7 +316,7 @@ result<piece> content::before(std::uint64_t offset, std::size_t bytes_max) {
   return piece{};
 }
 
-result<std::string> content::text_at(std::uint64_t offset, std::size_t count_max) {
+result<std::string> segment_reader::text_at(std::uint64_t offset, std::size_t count_max) {
   std::string text;
   while (text.size() < count_max) {
     const auto next = at(offset + text.size(), count_max - text.size());
@@ -327,7 +327,7 @@ result<std::string> content::text_at(std::uint64_t offset, std::size_t count_max
   return text;
 }
 
-result<std::string> content::text_before(std::uint64_t offset, std::size_t count_max) {
+result<std::string> segment_reader::text_before(std::uint64_t offset, std::size_t count_max) {
   std::string text;
   for (std::uint64_t from = offset - std::min<std::uint64_t>(offset, count_max); from < offset;) {
     const auto next = at(from, static_cast<std::size_t>(offset - from));
@@ -340,7 +340,7 @@ result<std::string> content::text_before(std::uint64_t offset, std::size_t count
   return text;
 }
 
-result<std::uint64_t> content::bytes() {
+result<std::uint64_t> segment_reader::bytes() {
   state& s = *state_;
   if (!s.compressed) {
     const auto now = s.file->status();
@@ -351,7 +351,7 @@ result<std::uint64_t> content::bytes() {
   return s.table.frames.empty() ? 0 : s.end_of(s.table.frames.size() - 1);
 }
 
-result<bool> content::each(std::uint64_t offset, std::uint64_t end, const chooser& wanted, const taker& take) {
+result<bool> segment_reader::each(std::uint64_t offset, std::uint64_t end, const chooser& wanted, const taker& take) {
   state& s = *state_;
   if (!s.compressed) {
     while (offset < end) {
@@ -385,4 +385,4 @@ result<bool> content::each(std::uint64_t offset, std::uint64_t end, const choose
   return true;
 }
 
-}  // namespace annals::source
+}  // namespace annals::content

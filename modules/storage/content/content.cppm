@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.content: what readers read. The uncompressed bytes of one segment whatever its form (`content`), the segments of a log
-// as they stood at one moment (`view_of`), and lines, onwards and backwards.
+// annals.content: what readers read. The uncompressed bytes of one segment whatever its form (`segment_reader`), the segments
+// of a log as they stood at one moment (`view_of`), and lines, onwards and backwards.
 //
 // Offsets are in the uncompressed lines, and the same in a plain segment and in what it becomes when it is compressed. Objects
 // here are for one thread each. Errors are those of the file system; whatever a file may hold is no error, but a `loss`.
@@ -21,7 +21,7 @@ import annals.json;
 import annals.content.seekable;
 import annals.segment;
 
-export namespace annals::source {
+export namespace annals::content {
 
 // --- the bytes of a segment -------------------------------------------------------------------------------------------------
 
@@ -42,12 +42,12 @@ inline constexpr std::size_t block_bytes_max = 1024 * 1024;  // of a plain file,
 
 // An open segment, plain or compressed. Movable. A reader of it takes up to 50 MiB for a compressed file, 1 MiB for a plain
 // one.
-class content {
+class segment_reader {
  public:
-  content();
-  content(content&&) noexcept;
-  content& operator=(content&&) noexcept;
-  ~content();
+  segment_reader();
+  segment_reader(segment_reader&&) noexcept;
+  segment_reader& operator=(segment_reader&&) noexcept;
+  ~segment_reader();
 
   // Opens a file as io::file::open does. What is compressed is told by its first bytes, or by its name. What gzip compressed is
   // refused, with the command that converts it.
@@ -55,10 +55,10 @@ class content {
   // With `wanted`, a compressed file is first asked for its recorded facts. Where those are not wanted, it is open, but passed
   // over: nothing else can be done with it.
   using chooser = std::function<bool(const seekable::facts&)>;
-  static result<content> open(const std::string& path, const chooser& wanted = {});
+  static result<segment_reader> open(const std::string& path, const chooser& wanted = {});
 
   // Reads a file that is open already. `opened` has to outlive the result. `path` is for messages.
-  static result<content> of(const io::file& opened, const std::string& path);
+  static result<segment_reader> of(const io::file& opened, const std::string& path);
 
   bool is_passed_over() const noexcept;
   bool is_open() const noexcept { return state_ != nullptr; }
@@ -99,8 +99,8 @@ class content {
 
  private:
   struct state;
-  explicit content(std::unique_ptr<state> made) noexcept;
-  static result<content> begin(std::unique_ptr<state> made, const chooser& wanted);
+  explicit segment_reader(std::unique_ptr<state> made) noexcept;
+  static result<segment_reader> begin(std::unique_ptr<state> made, const chooser& wanted);
   std::unique_ptr<state> state_;
 };
 
@@ -108,9 +108,9 @@ class content {
 
 // A log at one moment. Of a segment that is there in both forms, the plain one is named.
 struct view {
-  std::vector<segment::closed_segment> closed;  // in the order of their numbers, one of each
+  std::vector<closed_segment> closed;  // in the order of their numbers, one of each
   std::uint64_t live_number = 1;
-  content live;  // not open where there is none
+  segment_reader live;  // not open where there is none
 };
 
 // The log at `path`. The live segment is the one with live_number, and every number that is missing below it is that of a
@@ -118,12 +118,9 @@ struct view {
 // listed.
 result<view> view_of(const std::string& path);
 
-// The same without the live segment: for who has it open already, or does not want it.
-result<std::vector<segment::closed_segment>> closed_of(const std::string& path);
-
 // Opens a closed segment. Not open where it is gone: it is looked for in both forms, since compression may be at work.
-result<content> open_closed(const std::string& path, const segment::closed_segment& wanted,
-                            const content::chooser& by_facts = {});
+result<segment_reader> open_closed(const std::string& path, const closed_segment& wanted,
+                                   const segment_reader::chooser& by_facts = {});
 
 // --- lines ------------------------------------------------------------------------------------------------------------------
 
@@ -138,23 +135,23 @@ struct line {
 };
 
 // Calls `take` with each line from `offset` on, until it returns false: false then. The last line may have no newline. `wanted`
-// and `end` as for content::each.
-result<bool> each_line(content& from, std::uint64_t offset, std::uint64_t end, const content::chooser& wanted,
+// and `end` as for segment_reader::each.
+result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t end, const segment_reader::chooser& wanted,
                        const std::function<bool(const line&)>& take);
 
 // The time of a line, as json::time_of reads it. Of a line that is too long, only the time of an event that was appended to it.
 json::line_time time_of(const line& one);
 
 // The first time in the first `lines_max` lines. Nothing where none of them has one that can be read.
-result<std::optional<time_point>> first_time(content& from, std::uint64_t lines_max = static_cast<std::uint64_t>(-1));
+result<std::optional<time_point>> first_time(segment_reader& from, std::uint64_t lines_max = static_cast<std::uint64_t>(-1));
 
 // The time of the last line of a plain file, if that has one that can be read. Reads that line alone.
-result<std::optional<time_point>> last_time(content& from);
+result<std::optional<time_point>> last_time(segment_reader& from);
 
 // The lines of a segment, last one first, from `end` on backwards. A line that ends where bytes are lost is not terminated.
 class backward_lines {
  public:
-  backward_lines(content& from, std::uint64_t end);
+  backward_lines(segment_reader& from, std::uint64_t end);
   std::optional<line> next();  // throws annals::failure
 
  private:
@@ -162,7 +159,7 @@ class backward_lines {
   void set_aside(std::string_view part);
   line cut(std::size_t from);
 
-  content& from_;
+  segment_reader& from_;
   std::uint64_t begin_ = 0;  // of held_
   std::uint64_t end_ = 0;    // behind the line that held_ ends with, or that goes on in behind_
   std::string_view held_;    // of the content
@@ -177,7 +174,7 @@ class backward_lines {
 class forward_lines {
  public:
   forward_lines() = default;
-  forward_lines(content& from, std::uint64_t at);  // throws annals::failure
+  forward_lines(segment_reader& from, std::uint64_t at);  // throws annals::failure
 
   std::uint64_t offset() const noexcept { return offset_; }
   std::uint64_t end() const noexcept { return offset_ + dropped_ + (buffer_.size() - head_); }
@@ -195,7 +192,7 @@ class forward_lines {
   // Reads what was appended; or finds that what was read before is not there any more (`rewritten`, in a plain file), or that
   // what follows is lost (`lost`): then rest() is what had no newline, and the lines go on behind the loss after skip().
   // Throws annals::failure.
-  found fill(content& from);
+  found fill(segment_reader& from);
   void skip();
 
   std::optional<line> next();
@@ -246,4 +243,4 @@ class line_cutter {
   std::uint64_t held_offset_ = 0;
 };
 
-}  // namespace annals::source
+}  // namespace annals::content

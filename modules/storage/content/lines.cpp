@@ -12,7 +12,7 @@ module annals.content;
 import annals.io;
 import annals.json;
 
-namespace annals::source {
+namespace annals::content {
 
 namespace {
 
@@ -36,7 +36,7 @@ void make_room(std::string& text, std::size_t for_bytes) {
 
 // --- backwards --------------------------------------------------------------------------------------------------------------
 
-backward_lines::backward_lines(content& from, std::uint64_t end) : from_(from), block_bytes_(backward_block_bytes_min) {
+backward_lines::backward_lines(segment_reader& from, std::uint64_t end) : from_(from), block_bytes_(backward_block_bytes_min) {
   const piece last = from_.before(end, block_bytes_).value();
   done_ = last.bytes.empty();
   start(last);
@@ -105,7 +105,7 @@ std::optional<line> backward_lines::next() {
 
 // --- onwards ----------------------------------------------------------------------------------------------------------------
 
-forward_lines::forward_lines(content& from, std::uint64_t at)
+forward_lines::forward_lines(segment_reader& from, std::uint64_t at)
     : first_(from.text_at(0, check_first_bytes_max).value()),
       buffer_(from.text_before(at, check_last_bytes_max).value()),
       head_(buffer_.size()),
@@ -134,7 +134,7 @@ void forward_lines::append(std::string_view bytes) {
   buffer_.append(bytes);
 }
 
-forward_lines::found forward_lines::fill(content& from) {
+forward_lines::found forward_lines::fill(segment_reader& from) {
   if (from.is_compressed()) {
     const piece next = from.at(end()).value();
     if (next.bytes.empty()) return found::nothing;
@@ -242,7 +242,7 @@ bool line_cutter::give(bool terminated, const taker& take) {
 // --- one after the other
 // --------------------------------------------------------------------------------------------------------
 
-result<bool> each_line(content& from, std::uint64_t offset, std::uint64_t end, const content::chooser& wanted,
+result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t end, const segment_reader::chooser& wanted,
                        const std::function<bool(const line&)>& take) {
   line_cutter cutter;
   const auto cut = [&](const line_cutter::lines& some) {
@@ -265,7 +265,7 @@ json::line_time time_of(const line& one) {
   return appended ? json::time_of(appended->read.line) : json::line_time();
 }
 
-result<std::optional<time_point>> first_time(content& from, std::uint64_t lines_max) {
+result<std::optional<time_point>> first_time(segment_reader& from, std::uint64_t lines_max) {
   std::optional<time_point> found;
   const auto look_at = [&](const line& one) {
     found = time_of(one).time;
@@ -282,7 +282,7 @@ result<std::optional<time_point>> first_time(content& from, std::uint64_t lines_
   return found;
 }
 
-result<std::optional<time_point>> last_time(content& from) try {
+result<std::optional<time_point>> last_time(segment_reader& from) try {
   const auto end = from.bytes();
   if (!end) return end.error();
   backward_lines lines(from, *end);  // owns the text of the line
@@ -292,4 +292,4 @@ result<std::optional<time_point>> last_time(content& from) try {
   return failed.cause();
 }
 
-}  // namespace annals::source
+}  // namespace annals::content

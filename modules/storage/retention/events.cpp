@@ -21,7 +21,7 @@ import annals.rotation;
 import annals.segment;
 #include "internal.h"
 
-namespace annals::maintenance {
+namespace annals::retention {
 
 namespace {
 
@@ -72,4 +72,4 @@ bool is_busy(const error& cause) {
   return cause.code == errc::io && cause.system_code == EWOULDBLOCK;
 }
 
-}  // namespace annals::maintenance
+}  // namespace annals::retention

@@ -150,7 +150,7 @@ std::string told(std::string_view action, const hold& one, std::string_view verb
   std::vector<field> fields = {{"hold", one.name}};
   if (one.from) fields.push_back({"from", from});
   if (one.to) fields.push_back({"to", to});
-  return maintenance::event_line(action, one.name, detail, fields);
+  return retention::event_line(action, one.name, detail, fields);
 }
 
 error no_such(const std::string& path, std::string_view name, const std::vector<hold>& holds) {
@@ -163,7 +163,7 @@ error no_such(const std::string& path, std::string_view name, const std::vector<
 
 }  // namespace
 
-bool maintenance::holds(const hold& one, const segment_info& segment) {
+bool retention::holds(const hold& one, const segment_info& segment) {
   if (!one.from && !one.to) return true;
   if (segment.is_last_guessed || !segment.first || !segment.last) return true;  // its range is not known
   return (!one.to || *segment.first <= *one.to) && (!one.from || *segment.last >= *one.from);
@@ -186,7 +186,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted) {
                  "cannot add the hold " + wanted.name + ": it ends, " + text_of(*wanted.to) + ", before it begins, " +
                      text_of(*wanted.from)};
   }
-  auto turn = maintenance::turn::take(path, true);
+  auto turn = retention::turn::take(path, true);
   if (!turn) return std::move(turn.error());
   auto holds = list_holds(path);
   if (!holds) return std::move(holds.error());
@@ -200,7 +200,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted) {
   made.by = io::user_name();
   holds->push_back(made);
   if (auto failed = io::replace_file(holds_path(path), text_of(*holds), file_mode)) return std::move(*failed);
-  if (auto failed = maintenance::append_durably(path, told("hold_added", made, "added"))) {
+  if (auto failed = retention::append_durably(path, told("hold_added", made, "added"))) {
     failed->message += ". The hold is in force; only the event that tells of it is missing";
     return std::move(*failed);
   }
@@ -208,7 +208,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted) {
 }
 
 result<hold> remove_hold(const std::string& path, std::string_view name) {
-  auto turn = maintenance::turn::take(path, true);
+  auto turn = retention::turn::take(path, true);
   if (!turn) return std::move(turn.error());
   auto holds = list_holds(path);
   if (!holds) return std::move(holds.error());
@@ -217,7 +217,7 @@ result<hold> remove_hold(const std::string& path, std::string_view name) {
   const hold removed = std::move(*found);
   holds->erase(found);
   // The event first: no hold goes without a word in the log.
-  if (auto failed = maintenance::append_durably(path, told("hold_removed", removed, "removed"))) return std::move(*failed);
+  if (auto failed = retention::append_durably(path, told("hold_removed", removed, "removed"))) return std::move(*failed);
   if (auto failed = io::replace_file(holds_path(path), text_of(*holds), file_mode)) {
     failed->message += ". The hold is still in force, though the log says it was removed";
     return std::move(*failed);

@@ -4,7 +4,7 @@
 // annals.io and annals.segment, so it includes nothing itself.
 #pragma once
 
-namespace annals::maintenance {
+namespace annals::retention {
 
 // --- events of our own (events.cpp) --------------------------------------------------------------------------------------
 
@@ -58,7 +58,7 @@ class inventory {
   inline const std::string& path() const noexcept { return path_; }
 
   // Names, sizes, forms, as they are at one moment; neither counts nor times.
-  result<std::vector<segment_info>> list();
+  result<std::vector<segment_info>> list() const;
 
   // Fills in counts and times. Errors: io; ENOENT: it has gone, or has another form.
   std::optional<error> measure(segment_info& segment);
@@ -73,7 +73,6 @@ class inventory {
     std::uint64_t bytes_on_disk;
     measured content;
   };
-  result<std::vector<segment_info>> list_once(bool& is_consistent);
   std::string path_;
   const std::atomic<bool>* stop_;
   std::map<std::uint64_t, known> known_;
@@ -84,9 +83,19 @@ result<disk_space> space_of(const std::string& path);
 // The names of a closed segment's files: plain, compressed, and what an archiver that died may have left.
 std::vector<std::string> files_of(const segment_info& segment);
 
-// --- deleting (prune.cpp) ----------------------------------------------------------------------------------------------------
+// --- the event and the record of a deletion (deletion_record.cpp)
+// -------------------------------------------------------------
+
+std::string event_for(const planned_deletion& plan);  // with its newline
+segment::deleted_segment record_for(const planned_deletion& plan, time_point now);
+
+// The record of the deletion whose event a line is; nothing for other lines.
+std::optional<segment::deleted_segment> deletion_in(std::string_view line);
+
+// --- deleting (deletion.cpp)
+// ----------------------------------------------------------------------------------------------------
 
 // As annals::prune, with an inventory of the caller's; where it is another's turn, waits or does nothing (is_busy).
 result<prune_outcome> prune(inventory& known, const retention_policy& policy, bool wait);
 
-}  // namespace annals::maintenance
+}  // namespace annals::retention

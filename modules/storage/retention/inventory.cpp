@@ -25,11 +25,10 @@ import annals.segment;
 
 namespace annals {
 
-namespace maintenance {
+namespace retention {
 
 namespace {
 
-constexpr int looks_max = 20;
 constexpr std::string_view temporary_suffix = ".tmp";
 constexpr std::string_view compressed_suffix = ".zst";
 
@@ -39,78 +38,30 @@ bool has_gone(const error& cause) {
 
 // The time of the last line of a plain segment, if that has one that can be read.
 result<std::optional<time_point>> last_time(const std::string& path) {
-  auto opened = source::content::open(path);
+  auto opened = content::segment_reader::open(path);
   if (!opened) return std::move(opened.error());
   if (opened->is_compressed()) return std::optional<time_point>();
-  return source::last_time(*opened);
-}
-
-// A file of a closed segment goes into the list: the lines as they were written win over the compressed ones, which may be
-// about to take their place.
-void add_file(std::map<std::uint64_t, segment_info>& found, const segment::closed_segment& file, std::uint64_t bytes) {
-  segment_info& one = found[file.number];
-  const bool is_second = one.number != 0;
-  one.is_compressing = one.is_compressing || is_second;
-  one.bytes_on_disk += bytes;
-  one.number = file.number;
-  if (is_second && file.compressed) return;
-  one.state = file.compressed ? segment_state::compressed : segment_state::closed;
-  one.path = file.path;
+  return content::last_time(*opened);
 }
 
 }  // namespace
 
-// A listing while files are renamed may miss one. It is consistent if the segments are the same before and after, and none of
-// them vanished in between.
-result<std::vector<segment_info>> inventory::list_once(bool& is_consistent) {
-  const std::size_t slash = path_.rfind('/') + 1;
-  const std::string prefix = path_.substr(0, slash);
-  const std::string stem = segment::stem_of(path_);
-  const auto names = io::list_directory(prefix.empty() ? "." : prefix);
-  if (!names) return names.error();
-  std::map<std::uint64_t, segment_info> found;
-  std::vector<std::uint64_t> temporary;
-  for (const std::string& name : *names) {
-    std::string_view closed_name = name;
-    const bool is_temporary = closed_name.ends_with(temporary_suffix);
-    if (is_temporary) closed_name.remove_suffix(temporary_suffix.size());
-    auto file = segment::parse_closed_name(closed_name, stem);
-    if (!file) continue;
-    if (is_temporary) {
-      temporary.push_back(file->number);
-      continue;
-    }
-    file->path = prefix + name;
-    const auto status = io::status_at(file->path);
-    if (!status) return status.error();
-    if (!*status) {
-      is_consistent = false;
-      continue;
-    }
-    if ((*status)->kind == io::file_kind::regular) add_file(found, *file, (*status)->bytes);
-  }
-  for (const std::uint64_t number : temporary) {
-    if (const auto one = found.find(number); one != found.end()) one->second.is_compressing = true;
-  }
-  const auto live = io::status_at(path_);
-  if (!live) return live.error();
-  const auto number = segment::live_number(path_);
-  if (!number) return number.error();
-  if (*number != (found.empty() ? 1 : found.rbegin()->first + 1)) is_consistent = false;
+result<std::vector<segment_info>> inventory::list() const {
+  const auto listed = segment::list(path_, {.with_sizes = true});
+  if (!listed) return listed.error();
   std::vector<segment_info> segments;
-  for (auto& [ignored, one] : found) segments.push_back(std::move(one));
-  if (*live && (*live)->kind == io::file_kind::regular) {
-    segments.push_back({.number = *number, .state = segment_state::live, .path = path_, .bytes_on_disk = (*live)->bytes});
+  for (const closed_segment& one : listed->closed) {
+    segments.push_back({.number = one.number,
+                        .state = one.compressed ? segment_state::compressed : segment_state::closed,
+                        .path = one.path,
+                        .bytes_on_disk = one.bytes,
+                        .is_compressing = one.is_compressing});
+  }
+  if (listed->live_bytes) {
+    segments.push_back(
+        {.number = listed->live_number, .state = segment_state::live, .path = path_, .bytes_on_disk = *listed->live_bytes});
   }
   return segments;
-}
-
-result<std::vector<segment_info>> inventory::list() {
-  for (int looks = 1;; ++looks) {
-    bool is_consistent = true;
-    auto segments = list_once(is_consistent);
-    if (!segments || is_consistent || looks == looks_max) return segments;
-  }
 }
 
 std::optional<error> inventory::measure(segment_info& segment) {
@@ -122,7 +73,7 @@ std::optional<error> inventory::measure(segment_info& segment) {
   if (is_known) {
     content = found->second.content;
   } else {
-    auto read = maintenance::measure(segment);
+    auto read = retention::measure(segment);
     if (!read) return std::move(read.error());
     content = std::move(*read);
     if (segment.state != segment_state::live) known_[segment.number] = {segment.state, segment.bytes_on_disk, content};
@@ -164,7 +115,7 @@ std::optional<error> inventory::prepare(std::vector<segment_info>& segments, con
       if (auto failed = measure(one); failed && !has_gone(*failed)) return failed;
     }
     for (const hold& each : holds) {
-      if (maintenance::holds(each, one)) one.held_by.push_back(each.name);
+      if (retention::holds(each, one)) one.held_by.push_back(each.name);
     }
   }
   std::erase_if(known_, [&segments](const auto& entry) {
@@ -186,13 +137,13 @@ std::vector<std::string> files_of(const segment_info& segment) {
   return {compressed + std::string(temporary_suffix), compressed, plain};
 }
 
-}  // namespace maintenance
+}  // namespace retention
 
 result<std::vector<segment_info>> list_segments(const std::string& path) {
   constexpr int looks_max = 20;
   const auto holds = list_holds(path);
   if (!holds) return holds.error();
-  maintenance::inventory known(path);
+  retention::inventory known(path);
   for (int looks = 1;; ++looks) {
     auto segments = known.list();
     if (!segments) return segments;
@@ -201,7 +152,7 @@ result<std::vector<segment_info>> list_segments(const std::string& path) {
       failed = known.measure(one);
       if (failed) break;
       for (const hold& each : *holds) {
-        const bool is_held = one.state != segment_state::live && maintenance::holds(each, one);
+        const bool is_held = one.state != segment_state::live && retention::holds(each, one);
         if (is_held) one.held_by.push_back(each.name);
       }
     }

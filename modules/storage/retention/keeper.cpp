@@ -70,14 +70,14 @@ class pruner {
   }
 
   std::optional<notice> prune_once() {
-    auto outcome = maintenance::prune(known_, policy_, false);
+    auto outcome = retention::prune(known_, policy_, false);
     if (outcome) {
       last_failure_.clear();
       if (outcome->deleted.empty()) return std::nullopt;
       return told(outcome->deleted);
     }
     error& failed = outcome.error();
-    if (maintenance::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
+    if (retention::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
     last_failure_ = failed.message;
     return failure_notice(notice_code::deletion_failed, failed);
   }
@@ -96,7 +96,7 @@ class pruner {
 
   const retention_policy policy_;
   std::atomic<bool> is_stopped_ = false;
-  maintenance::inventory known_;
+  retention::inventory known_;
   std::string last_failure_;
   std::mutex mutex_;
   std::vector<notice> news_;
@@ -182,7 +182,7 @@ struct keeper::state {
   void look(nanoseconds now) {
     next_look = now + look_interval;
     written = 0;
-    const auto found = maintenance::space_of(path);
+    const auto found = retention::space_of(path);
     if (!found) {
       if (found.error().message != last_failure) on_notice(failure_notice(notice_code::check_failed, found.error()));
       last_failure = found.error().message;

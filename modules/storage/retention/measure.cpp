@@ -23,7 +23,7 @@ import annals.json;
 import annals.segment;
 #include "internal.h"
 
-namespace annals::maintenance {
+namespace annals::retention {
 
 namespace {
 
@@ -37,10 +37,10 @@ bool are_complete(const seekable::facts& known) noexcept {
 // Counts lines, and takes the earliest and the latest of their times.
 class meter {
  public:
-  void add(const source::line& line) {
+  void add(const content::line& line) {
     ++found_.lines;
     found_.bytes += line.bytes + (line.terminated ? 1U : 0U);
-    const json::line_time read = source::time_of(line);
+    const json::line_time read = content::time_of(line);
     if (read.time) {
       add(*read.time, *read.time);
     } else if (read.is_event) {
@@ -71,7 +71,7 @@ class meter {
 }  // namespace
 
 result<measured> measure(const segment_info& segment) {
-  auto opened = source::content::open(segment.path);
+  auto opened = content::segment_reader::open(segment.path);
   if (!opened && opened.error().code == errc::io) return std::move(opened.error());
   meter counted;
   if (!opened) {  // it is something else than a segment
@@ -83,7 +83,7 @@ result<measured> measure(const segment_info& segment) {
   }
   const bool is_live = segment.state == segment_state::live;
   const auto wanted = [](const seekable::facts& known) { return !are_complete(known); };
-  const auto read = source::each_line(*opened, 0, all_bytes, wanted, [&](const source::line& line) {
+  const auto read = content::each_line(*opened, 0, all_bytes, wanted, [&](const content::line& line) {
     if (line.terminated || !is_live) {
       counted.add(line);
     } else {
@@ -97,4 +97,4 @@ result<measured> measure(const segment_info& segment) {
   return counted.found();
 }
 
-}  // namespace annals::maintenance
+}  // namespace annals::retention

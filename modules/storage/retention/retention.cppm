@@ -6,7 +6,6 @@
 // A log is named by its live segment. All functions may be called from any thread and by several processes at a time: those
 // that change something take the log's lock. None throws; errors say what was attempted, on which file, and what to do.
 module;
-#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -54,9 +53,6 @@ struct segment_info {
 // compressed segment come from its facts (docs/archive-format.md), so that is quick; what has none is read: a plain segment at
 // about 1 GB/s, a foreign .zst as fast as it is decoded. Memory stays bounded. Errors: io, invalid_json (the file of holds).
 result<std::vector<segment_info>> list_segments(const std::string& path);
-
-// Closes the live segment now, and begins another; its writers go on in that. Nothing where there is none, or an empty one.
-result<std::optional<segment_info>> rotate_log(const std::string& path);
 
 // --- retention: the policy, and what follows from it ---------------------------------------------------------------------
 
@@ -212,23 +208,6 @@ result<hold> add_hold(const std::string& path, const hold& wanted);
 // Removes the hold of that name and returns it; logged (action "hold_removed"). Errors: invalid_argument (there is none), io,
 // invalid_json.
 result<hold> remove_hold(const std::string& path, std::string_view name);
-
-// --- rotation on demand ----------------------------------------------------------------------------------------------------
-
-// For a host that rotates when it gets a signal, which must not do that in the handler: the handler asks, and the host serves
-// wherever it gets around to it.
-class rotation_request {
- public:
-  inline void ask() noexcept { asked_.store(true, std::memory_order_relaxed); }  // any thread, any signal handler
-  inline bool is_asked() const noexcept { return asked_.load(std::memory_order_relaxed); }
-
-  // rotate_log(path), if somebody asked since the last call that succeeded. Any thread.
-  result<std::optional<segment_info>> serve(const std::string& path);
-
- private:
-  std::atomic<bool> asked_ = false;
-  static_assert(std::atomic<bool>::is_always_lock_free);
-};
 
 // --- files that others rotated -----------------------------------------------------------------------------------------------
 

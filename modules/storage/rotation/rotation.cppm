@@ -49,12 +49,6 @@ std::string_view words_for(cause why) noexcept;  // "its size", "its interval is
 
 // --- the writer -----------------------------------------------------------------------------------------------------------
 
-struct closed_file {
-  std::string path;
-  std::uint64_t number = 0;
-  std::uint64_t bytes = 0;
-};
-
 // Appends lines to a log that rotates, with any number of others like it. Failures throw sink_error. Not for concurrent use;
 // opens nothing before the first call that needs it.
 class segment_writer {
@@ -63,7 +57,7 @@ class segment_writer {
   // is called: for each rotation of this writer (segment_closed, then `closed` is called), for one that failed
   // (rotation_failed: logging continues in the current file), and as annals.sinks.appender does.
   segment_writer(std::string path, unsigned mode, triggers when, notice_handler notice,
-                 std::function<void(const closed_file&)> closed = {});
+                 std::function<void(const closed_segment&)> closed = {});
   segment_writer(const segment_writer&) = delete;
   segment_writer& operator=(const segment_writer&) = delete;
 
@@ -86,7 +80,7 @@ class segment_writer {
   annals::position position();
 
   // Closes the live segment now. Nothing where there is none, or an empty one.
-  std::optional<closed_file> rotate();
+  std::optional<closed_segment> rotate();
 
   // The log's lock. While it is held exclusively, append() is the one call of this writer that may be made.
   log_lock& lock() noexcept { return lock_; }
@@ -119,15 +113,15 @@ class segment_writer {
   bool is_suspended();
   void rotate_or_suspend(cause why, time_point now, std::size_t next_bytes);
   bool is_wanted(cause why, time_point now, std::size_t next_bytes);
-  closed_file close_live(const log_lock::exclusive& held, time_point now);
+  closed_segment close_live(const log_lock::exclusive& held, time_point now);
   void create_like(const io::file_status& old, time_point now);
-  void tell(const closed_file& closed, cause why);
+  void tell(const closed_segment& closed, cause why);
 
   log_lock lock_;
   appender appender_;
   triggers when_;
   notice_handler notice_;
-  std::function<void(const closed_file&)> closed_;
+  std::function<void(const closed_segment&)> closed_;
 
   // Below `due_` and not below `floor_` no time trigger fires. Where that is not known, no time lies between them.
   time_point due_ = time_point::min();
@@ -140,6 +134,6 @@ class segment_writer {
 };
 
 // Closes the live segment of the log at `path`. Nothing where there is none, or an empty one. Its writers go on in a new one.
-result<std::optional<closed_file>> rotate(const std::string& path);
+result<std::optional<closed_segment>> rotate(const std::string& path);
 
 }  // namespace annals::rotation

@@ -31,15 +31,15 @@ std::size_t lines_in(std::string_view text) {
 
 // The time of the first line of a file, if it can be read.
 std::optional<time_point> first_time(const io::file& file, const std::string& path) {
-  auto opened = source::content::of(file, path);
-  auto time = opened ? source::first_time(*opened, 1) : std::move(opened.error());
+  auto opened = content::segment_reader::of(file, path);
+  auto time = opened ? content::first_time(*opened, 1) : std::move(opened.error());
   return time ? *time : std::nullopt;
 }
 
 }  // namespace
 
 segment_writer::segment_writer(std::string path, unsigned mode, triggers when, notice_handler notice,
-                               std::function<void(const closed_file&)> closed)
+                               std::function<void(const closed_segment&)> closed)
     : lock_(path, mode),
       appender_(std::move(path), mode, notice),
       when_(std::move(when)),
@@ -243,7 +243,7 @@ bool segment_writer::is_suspended() {
 
 // A rotation that fails costs no event: the segment grows, and it is tried again a second later.
 void segment_writer::rotate_or_suspend(cause why, time_point now, std::size_t next_bytes) {
-  std::optional<closed_file> closed;
+  std::optional<closed_segment> closed;
   try {
     auto held = or_throw(lock_.lock());
     adopt(held, now);
@@ -277,11 +277,11 @@ bool segment_writer::is_wanted(cause why, time_point now, std::size_t next_bytes
 
 // Closes the live segment, which is open and not empty: rename, and create. Killed anywhere in here, there is a whole log: at
 // worst one without a live segment, which the next writer creates.
-closed_file segment_writer::close_live(const log_lock::exclusive& held, time_point now) {
+closed_segment segment_writer::close_live(const log_lock::exclusive& held, time_point now) {
   appender_.end_partial_line();  // nobody ends it later
   const io::file_status old = or_throw(appender_.file().status());
   const time_point time = first_time(appender_.file(), appender_.path()).value_or(old.modified);
-  closed_file closed;
+  closed_segment closed;
   closed.bytes = old.bytes;
   closed.number = or_throw(held.live_number());
   closed.path = segment::closed_path(appender_.path(), closed.number, time, false);
@@ -308,7 +308,7 @@ void segment_writer::create_like(const io::file_status& old, time_point now) {
   note_facts(now);
 }
 
-void segment_writer::tell(const closed_file& closed, cause why) {
+void segment_writer::tell(const closed_segment& closed, cause why) {
   appender_.sync_surplus();
   if (auto failed = appender_.sync_directories()) {
     notice_(failure_notice(notice_code::rotation_failed, *failed));  // sync() tries again
@@ -321,10 +321,10 @@ void segment_writer::tell(const closed_file& closed, cause why) {
   if (closed_) closed_(closed);
 }
 
-std::optional<closed_file> segment_writer::rotate() {
+std::optional<closed_segment> segment_writer::rotate() {
   const time_point now = io::calls().now();
   if (!appender_.is_open() && !or_throw(io::status_at(appender_.path()))) return std::nullopt;
-  std::optional<closed_file> closed;
+  std::optional<closed_segment> closed;
   {
     auto held = or_throw(lock_.lock());
     adopt(held, now);
@@ -376,10 +376,10 @@ annals::position segment_writer::position() {
   }
 }
 
-result<std::optional<closed_file>> rotate(const std::string& path) {
+result<std::optional<closed_segment>> rotate(const std::string& path) {
   try {
     const auto status = or_throw(io::status_at(path));
-    if (!status) return std::optional<closed_file>();
+    if (!status) return std::optional<closed_segment>();
     segment_writer writer(path, status->mode, {}, [](const notice&) {});
     return writer.rotate();
   } catch (const sink_error& failed) {

@@ -72,10 +72,8 @@ std::optional<std::vector<std::uint64_t>> numbers_of(std::string_view text) {
 void take_line(std::string_view line, deletion_log& log) {
   const auto read = json::decode_line(line);
   if (!read) return;
-  if (const auto number = number_in(*read, "segment")) {
-    log.deleted.push_back({*number, number_in(*read, "events"), number_in(*read, "bytes"),
-                           parse_timestamp(text_in(*read, "first")), parse_timestamp(text_in(*read, "last")),
-                           parse_timestamp(text_in(*read, "deleted")).value_or(timestamp()), text_in(*read, "reason")});
+  if (auto record = record_from(*read, text_in(*read, "deleted"))) {
+    log.deleted.push_back(std::move(*record));
   } else if (const auto suspect = number_in(*read, "suspect")) {
     log.suspect = suspect;
   } else if (auto planned = numbers_of(json_in(*read, "planned"))) {
@@ -111,6 +109,18 @@ std::string record_of(const planned_deletions& planned) {
 
 std::string suspect_record(std::uint64_t live_segment) {
   return "{\"suspect\":" + std::to_string(live_segment) + "}\n";
+}
+
+std::optional<deleted_segment> record_from(const event& read, std::string_view deleted) {
+  const auto number = number_in(read, "segment");
+  if (!number) return std::nullopt;
+  return deleted_segment{*number,
+                         number_in(read, "events"),
+                         number_in(read, "bytes"),
+                         parse_timestamp(text_in(read, "first")),
+                         parse_timestamp(text_in(read, "last")),
+                         parse_timestamp(deleted).value_or(timestamp()),
+                         text_in(read, "reason")};
 }
 
 result<deletion_log> read_deletion_log(const std::string& live_path) {

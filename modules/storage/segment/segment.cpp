@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
-#include <algorithm>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -9,17 +8,13 @@ module;
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
-#include <vector>
 module annals.segment;
-import annals.io;
 
 namespace annals::segment {
 
 namespace {
 
 constexpr std::string_view extension = ".jsonl";
-constexpr std::string_view compressed_extension = ".zst";
 constexpr std::string_view time_shape = "dddddddd-dddddd-";  // d: a digit, -: the letter at this place in "T", "Z"
 constexpr std::size_t number_digits_min = 6;
 
@@ -43,11 +38,11 @@ bool take_prefix(std::string_view& text, std::string_view prefix) noexcept {
   return true;
 }
 
-std::string_view directory_prefix(std::string_view path) noexcept {  // with its slash; empty where there is none
-  return path.substr(0, path.rfind('/') + 1);                        // npos + 1 is 0
-}
-
 }  // namespace
+
+std::string_view directory_prefix(std::string_view path) noexcept {
+  return path.substr(0, path.rfind('/') + 1);  // npos + 1 is 0
+}
 
 std::string stem_of(std::string_view live_path) {
   std::string_view name = live_path.substr(directory_prefix(live_path).size());
@@ -83,42 +78,6 @@ std::optional<closed_segment> parse_closed_name(std::string_view file_name, std:
   if (!is_time(time)) return std::nullopt;
   time.copy(found.first_event_text.data(), found.first_event_text.size());
   return found;
-}
-
-result<std::vector<closed_segment>> closed_segments(const std::string& live_path) {
-  const std::string_view prefix = directory_prefix(live_path);
-  auto names = io::list_directory(prefix.empty() ? "." : std::string(prefix));
-  if (!names) return std::move(names.error());
-  const std::string stem = stem_of(live_path);
-  // Some logs have thousands: what is sorted are small things, in whose order the segments are then made.
-  struct named {
-    closed_segment segment;
-    const std::string* name;
-  };
-  std::vector<named> found;
-  found.reserve(names->size());
-  std::vector<const named*> sorted;
-  sorted.reserve(names->size());
-  for (const std::string& name : *names) {
-    if (auto segment = parse_closed_name(name, stem)) sorted.push_back(&found.emplace_back(std::move(*segment), &name));
-  }
-  std::sort(sorted.begin(), sorted.end(), [](const named* a, const named* b) {
-    return a->segment.number != b->segment.number ? a->segment.number < b->segment.number : *a->name < *b->name;
-  });
-  std::vector<closed_segment> closed;
-  closed.reserve(sorted.size());
-  for (const named* one : sorted) {
-    closed_segment& next = closed.emplace_back(one->segment);
-    next.path.reserve(prefix.size() + one->name->size());
-    next.path.append(prefix).append(*one->name);
-  }
-  return closed;
-}
-
-result<std::uint64_t> live_number(const std::string& live_path) {
-  auto closed = closed_segments(live_path);
-  if (!closed) return std::move(closed.error());
-  return closed->empty() ? std::uint64_t{1} : closed->back().number + 1;
 }
 
 }  // namespace annals::segment

@@ -4,8 +4,8 @@
 // segments lie beside it as `audit-000042-20260131T235959Z.jsonl`, or the same with `.zst`. The number is the order; the
 // time, of the first event, is for people and globs.
 module;
-#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,16 +15,7 @@ import annals.event;
 
 export namespace annals::segment {
 
-struct closed_segment {
-  std::uint64_t number = 0;
-  std::array<char, 16> first_event_text = {};
-  bool compressed = false;
-  std::string path;
-  std::string_view first_event() const noexcept {
-    return {first_event_text.data(), first_event_text.size()};
-  }  // 20260131T235959Z
-  bool operator==(const closed_segment&) const = default;
-};
+using annals::closed_segment;
 
 // What the names of a log's closed segments begin with: `logs/audit.jsonl` gives `audit`; a name that does not end in
 // `.jsonl` is taken whole.
@@ -37,10 +28,26 @@ std::string closed_path(std::string_view live_path, std::uint64_t number, time_p
 // file, `path` included: it is left empty.
 std::optional<closed_segment> parse_closed_name(std::string_view file_name, std::string_view stem);
 
-// The closed segments of a log in the order of their numbers. An error where the directory cannot be listed.
-result<std::vector<closed_segment>> closed_segments(const std::string& live_path);
+// The segments of a log at one moment.
+struct listing {
+  std::vector<closed_segment> closed;       // in the order of their numbers, which may have gaps; one for each number
+  std::uint64_t live_number = 1;            // one more than the highest number of a closed one
+  std::optional<std::uint64_t> live_bytes;  // nothing without a regular file at the live path, and without with_sizes
+};
 
-// The number of the live segment: one more than that of the last closed one.
+struct list_options {
+  bool with_sizes = false;  // looks at the files, too: fills in their sizes, and leaves out what is not a regular file
+  // Called while nothing is known to change, possibly several times; the last call belongs to the result. Its error ends the
+  // listing.
+  std::function<std::optional<error>()> meanwhile = {};
+};
+
+// Lists the segments of a log. The result is consistent: a segment that is compressed or closed meanwhile is never missing.
+// Errors: io, also where the directory keeps changing; none for a directory that does not exist.
+result<listing> list(const std::string& live_path, const list_options& with = {});
+
+// Parts of it.
+result<std::vector<closed_segment>> closed_segments(const std::string& live_path);
 result<std::uint64_t> live_number(const std::string& live_path);
 
 // A place in a log that can be checked later: `device` and `inode` are those of the live segment at that time, 0 where there was
@@ -90,10 +97,24 @@ std::string record_of(const deleted_segment& deleted);    // with its newline
 std::string record_of(const planned_deletions& planned);  // likewise
 std::string suspect_record(std::uint64_t live_segment);   // likewise
 
+// The record whose members a line has, one of the file or the event of a deletion. `deleted` is the time of the deletion.
+// Nothing where no segment is named.
+std::optional<deleted_segment> record_from(const event& read, std::string_view deleted);
+
 // Reads the file; an empty result where there is none. Errors: io, not_a_regular_file.
 result<deletion_log> read_deletion_log(const std::string& live_path);
 
 // Its records alone: what a reader needs to tell of a gap.
 result<std::vector<deleted_segment>> deleted_segments(const std::string& live_path);
+
+}  // namespace annals::segment
+
+// --- for the units of this module -------------------------------------------------------------------------------------------
+
+namespace annals::segment {
+
+inline constexpr std::string_view compressed_extension = ".zst";
+
+std::string_view directory_prefix(std::string_view path) noexcept;  // with its slash; empty where there is none
 
 }  // namespace annals::segment

@@ -89,13 +89,13 @@ std::optional<std::string> examine(const std::string& log, const std::string& pa
     const std::string target = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
     return "it is compressed with gzip; convert it first: zcat '" + path + "' | zstd -o '" + target + ".zst'";
   }
-  auto opened = source::content::of(*file, path);
+  auto opened = content::segment_reader::of(*file, path);
   if (!opened) return opened.error().message;
   made.is_compressed = opened->is_compressed();
   std::uint64_t events = 0;
   std::uint64_t others = 0;
-  const auto read = source::each_line(*opened, 0, static_cast<std::uint64_t>(-1), {}, [&](const source::line& line) {
-    const json::line_time found = source::time_of(line);
+  const auto read = content::each_line(*opened, 0, static_cast<std::uint64_t>(-1), {}, [&](const content::line& line) {
+    const json::line_time found = content::time_of(line);
     ++(found.is_event ? events : others);
     if (!found.time) return true;
     if (!made.first) made.first = found.time;
@@ -115,9 +115,9 @@ std::optional<std::string> examine(const std::string& log, const std::string& pa
 
 // When a segment of the log begins: the first time that can be read in it.
 result<std::optional<time_point>> beginning_of(const segment_info& one) {
-  auto opened = source::content::open(one.path);
+  auto opened = content::segment_reader::open(one.path);
   if (!opened) return std::move(opened.error());
-  return source::first_time(*opened);
+  return content::first_time(*opened);
 }
 
 result<std::vector<candidate>> examine_all(const std::string& log, std::span<const std::string> files) {
@@ -144,7 +144,7 @@ result<std::vector<candidate>> examine_all(const std::string& log, std::span<con
 
 result<std::vector<adopted_file>> plan_for(const std::string& log, std::span<const candidate> candidates,
                                            std::uint64_t number) {
-  maintenance::inventory known(log);
+  retention::inventory known(log);
   const auto segments = known.list();
   if (!segments) return segments.error();
   std::string faults;
@@ -177,9 +177,9 @@ result<std::vector<adopted_file>> plan_for(const std::string& log, std::span<con
 }
 
 std::string event_for(const adopted_file& one) {
-  return maintenance::event_line("segment_adopted", name_of_file(one.to),
-                                 "the file " + one.from + " became segment " + std::to_string(one.number),
-                                 {{"segment", one.number}, {"from", one.from}});
+  return retention::event_line("segment_adopted", name_of_file(one.to),
+                               "the file " + one.from + " became segment " + std::to_string(one.number),
+                               {{"segment", one.number}, {"from", one.from}});
 }
 
 }  // namespace
@@ -198,7 +198,7 @@ result<std::vector<adopted_file>> plan_adoption(const std::string& path, std::sp
 result<std::vector<adopted_file>> adopt(const std::string& path, std::span<const std::string> files) {
   const auto candidates = examine_all(path, files);
   if (!candidates) return candidates.error();
-  const auto turn = maintenance::turn::take(path, true);
+  const auto turn = retention::turn::take(path, true);
   if (!turn) return turn.error();
   std::vector<adopted_file> done;
   std::optional<error> failed;
@@ -228,22 +228,12 @@ result<std::vector<adopted_file>> adopt(const std::string& path, std::span<const
   std::string events;
   for (const adopted_file& one : done) events += event_for(one);
   if (!events.empty()) {
-    auto untold = maintenance::append_durably(path, events);
+    auto untold = retention::append_durably(path, events);
     if (untold && !failed) failed = std::move(untold);
   }
   if (!failed) return done;
   failed->message += "; " + std::to_string(done.size()) + " of " + std::to_string(candidates->size()) + " files were adopted";
   return std::move(*failed);
-}
-
-result<std::optional<segment_info>> rotate_log(const std::string& path) {
-  const auto closed = rotation::rotate(path);
-  if (!closed) return closed.error();
-  if (!*closed) return std::optional<segment_info>();
-  segment_info made{.number = (*closed)->number, .state = segment_state::closed, .path = (*closed)->path};
-  made.bytes_on_disk = (*closed)->bytes;
-  made.bytes = (*closed)->bytes;
-  return std::optional(std::move(made));
 }
 
 }  // namespace annals

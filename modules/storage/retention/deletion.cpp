@@ -35,83 +35,18 @@ import annals.segment;
 
 namespace annals {
 
-namespace maintenance {
+namespace retention {
 
 namespace {
 
 constexpr std::size_t batch_max = 64;  // segments whose files are locked at a time
 constexpr unsigned file_mode = 0600;
-constexpr std::string_view action = "segment_deleted";
 
 // A segment about to be deleted. While it lives, no archiver begins to compress it.
 struct victim {
   planned_deletion plan;
   io::owned_file locked;  // its plain file, if it has one
 };
-
-std::optional<timestamp> seconds_of(const std::optional<time_point>& time) {
-  if (!time) return std::nullopt;
-  return timestamp{*time, precision::seconds};
-}
-
-std::string reasons_of(const planned_deletion& plan) {
-  std::string text;
-  for (const retention_limit limit : plan.reasons) text.append(text.empty() ? "" : ",").append(name_of(limit));
-  return text;
-}
-
-segment::deleted_segment record_for(const planned_deletion& plan, time_point now) {
-  const segment_info& one = plan.segment;
-  return {one.number,      one.events, one.bytes, seconds_of(one.first), seconds_of(one.last), {now, precision::seconds},
-          reasons_of(plan)};
-}
-
-std::string event_for(const planned_deletion& plan) {
-  const segment_info& one = plan.segment;
-  const std::string_view name = std::string_view(one.path).substr(one.path.rfind('/') + 1);
-  const std::string reason = reasons_of(plan);
-  std::string first;
-  std::string last;
-  std::vector<field> fields = {{"segment", one.number}};
-  if (one.events) fields.push_back({"events", *one.events});
-  if (one.bytes) fields.push_back({"bytes", *one.bytes});
-  if (one.first) fields.push_back({"first", first = words::time(*one.first)});
-  if (one.last) fields.push_back({"last", last = words::time(*one.last)});
-  fields.push_back({"reason", reason});
-  if (one.damage) fields.push_back({"damage", *one.damage});
-  const std::string detail = "segment " + std::to_string(one.number) + " with " +
-                             (one.events ? std::to_string(*one.events) : std::string("an unknown number of")) +
-                             (one.damage ? " readable" : "") + " events was deleted: " + plan.why;
-  return event_line(action, name, detail, std::move(fields));
-}
-
-std::optional<std::uint64_t> number_in(const event& from, std::string_view name) {
-  const stored_value* const value = from.find(name);
-  const auto* const number = value != nullptr ? std::get_if<std::int64_t>(value) : nullptr;
-  if (number == nullptr || *number < 0) return std::nullopt;
-  return static_cast<std::uint64_t>(*number);
-}
-
-// The record of a deletion, from its event.
-std::optional<segment::deleted_segment> record_from(std::string_view line) {
-  if (line.find(action) == std::string_view::npos) return std::nullopt;
-  const auto read = json::decode_line(line);
-  if (!read || read->container != "annals" || read->action != action) return std::nullopt;
-  const auto number = number_in(*read, "segment");
-  if (!number) return std::nullopt;
-  const auto text = [&read](std::string_view name) {
-    const stored_value* const value = read->find(name);
-    const auto* const found = value != nullptr ? std::get_if<std::string>(value) : nullptr;
-    return found != nullptr ? *found : std::string();
-  };
-  return segment::deleted_segment{*number,
-                                  number_in(*read, "events"),
-                                  number_in(*read, "bytes"),
-                                  parse_timestamp(text("first")),
-                                  parse_timestamp(text("last")),
-                                  parse_timestamp(read->ts).value_or(timestamp()),
-                                  text("reason")};
-}
 
 // One run, while it is our turn.
 class run {
@@ -184,8 +119,8 @@ class run {
     const bool is_believed = !log.suspect || *log.suspect < log.planned->at.segment;
     for (const segment_info& one : segments) {
       if (!is_believed || one.number < log.planned->at.segment) continue;
-      const auto look_at = [&](const source::line& line) {
-        const auto found = record_from(line.text);
+      const auto look_at = [&](const content::line& line) {
+        const auto found = deletion_in(line.text);
         if (found && open.erase(found->number) != 0) {
           recorded_.insert(found->number);
           records += segment::record_of(*found);
@@ -193,9 +128,9 @@ class run {
         return !open.empty();
       };
       const std::uint64_t offset = one.number == log.planned->at.segment ? log.planned->at.offset : 0;
-      auto opened = source::content::open(one.path);
+      auto opened = content::segment_reader::open(one.path);
       if (!opened) return std::move(opened.error());
-      const auto looked = source::each_line(*opened, offset, static_cast<std::uint64_t>(-1), {}, look_at);
+      const auto looked = content::each_line(*opened, offset, static_cast<std::uint64_t>(-1), {}, look_at);
       if (!looked) return looked.error();
     }
     // The events may not have been synced by whoever wrote them.
@@ -324,6 +259,25 @@ class run {
   bool has_removed_ = false;
 };
 
+// The segments of a log, and what the policy says of them now.
+struct situation {
+  std::vector<segment_info> segments;
+  prune_plan plan;
+};
+
+result<situation> look_at(inventory& known, const retention_policy& policy) {
+  auto segments = known.list();
+  if (!segments) return std::move(segments.error());
+  const auto holds = list_holds(known.path());
+  if (!holds) return holds.error();
+  const time_point now = io::calls().now();
+  if (auto failed = known.prepare(*segments, policy, now, *holds)) return std::move(*failed);
+  const auto space = space_of(known.path());
+  if (!space) return space.error();
+  auto plan = plan_deletions(*segments, policy, now, *space);
+  return situation{std::move(*segments), std::move(plan)};
+}
+
 // Is there something that an earlier run did not finish?
 result<bool> has_unfinished(const std::string& path, const std::vector<segment_info>& segments) {
   const auto log = segment::read_deletion_log(path);
@@ -344,20 +298,13 @@ result<bool> has_unfinished(const std::string& path, const std::vector<segment_i
 
 result<prune_outcome> prune(inventory& known, const retention_policy& policy, bool wait) {
   // First without taking turns: mostly there is nothing to do.
-  auto segments = known.list();
-  if (!segments) return std::move(segments.error());
-  const auto holds = list_holds(known.path());
-  if (!holds) return holds.error();
-  const time_point now = io::calls().now();
-  if (auto failed = known.prepare(*segments, policy, now, *holds)) return std::move(*failed);
-  const auto space = space_of(known.path());
-  if (!space) return space.error();
-  prune_plan plan = plan_deletions(*segments, policy, now, *space);
-  const auto unfinished = has_unfinished(known.path(), *segments);
+  auto present = look_at(known, policy);
+  if (!present) return std::move(present.error());
+  const auto unfinished = has_unfinished(known.path(), present->segments);
   if (!unfinished) return unfinished.error();
-  if (plan.deletions.empty() && !*unfinished) {
+  if (present->plan.deletions.empty() && !*unfinished) {
     prune_outcome nothing;
-    nothing.unmet = std::move(plan.unmet);
+    nothing.unmet = std::move(present->plan.unmet);
     return nothing;
   }
   const auto ours = turn::take(known.path(), wait);
@@ -365,24 +312,18 @@ result<prune_outcome> prune(inventory& known, const retention_policy& policy, bo
   return run(known, policy).go();
 }
 
-}  // namespace maintenance
+}  // namespace retention
 
 result<prune_plan> plan_prune(const std::string& path, const retention_policy& policy) {
-  maintenance::inventory known(path);
-  auto segments = known.list();
-  if (!segments) return std::move(segments.error());
-  const auto holds = list_holds(path);
-  if (!holds) return holds.error();
-  const time_point now = io::calls().now();
-  if (auto failed = known.prepare(*segments, policy, now, *holds)) return std::move(*failed);
-  const auto space = maintenance::space_of(path);
-  if (!space) return space.error();
-  return plan_deletions(*segments, policy, now, *space);
+  retention::inventory known(path);
+  auto present = retention::look_at(known, policy);
+  if (!present) return std::move(present.error());
+  return std::move(present->plan);
 }
 
 result<prune_outcome> prune(const std::string& path, const retention_policy& policy) {
-  maintenance::inventory known(path);
-  return maintenance::prune(known, policy, true);
+  retention::inventory known(path);
+  return retention::prune(known, policy, true);
 }
 
 }  // namespace annals
