@@ -93,12 +93,14 @@ set(ANNALS_IMPLEMENTATIONS
   modules/host/plugin/objects.cpp
   modules/host/plugin/plugin.cpp
   modules/host/plugin/registry.cpp
+  modules/read/reader/crew.cpp
   modules/read/reader/cursor.cpp
   modules/read/reader/follow.cpp
   modules/read/reader/read_lines.cpp
   modules/read/reader/reports.cpp
   modules/read/reader/scan.cpp
   modules/read/reader/tail.cpp
+  modules/read/reader/walk.cpp
   modules/storage/archiver/archiver.cpp
   modules/storage/content/content.cpp
   modules/storage/content/lines.cpp

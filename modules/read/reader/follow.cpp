@@ -3,8 +3,10 @@ module;
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +21,7 @@ import annals.segment;
 import annals.content;
 #include "cursor_check.h"
 #include "reading.h"
+#include "walk.h"
 
 namespace annals {
 
@@ -58,7 +61,6 @@ struct follower::state {
   bool move_on();
   void end_file();
   void report(std::uint64_t at, std::uint64_t bytes, std::string cause);
-  void report_losses_of(content::segment_reader& content);
 
   const std::string path;
   cursor from;  // where to go on while no file is open
@@ -80,12 +82,6 @@ struct follower::state {
 
 void follower::state::report(std::uint64_t at, std::uint64_t bytes, std::string cause) {
   told.damaged({file.is_open() ? file.path() : path, at, bytes, std::move(cause)});
-}
-
-void follower::state::report_losses_of(content::segment_reader& content) {
-  report_losses(content, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
-    told.damaged({content.path(), at, bytes, std::move(cause), true});
-  });
 }
 
 // Goes on in `opened`, at `at`. Nothing is changed when it throws.
@@ -120,33 +116,27 @@ std::optional<content::view> follower::state::look() {
 
 // Opens the segment in which to go on. False where there is none yet.
 bool follower::state::open() {
-  for (;;) {
-    auto log = look();
-    if (!log || (log->closed.empty() && !log->live.is_open())) return false;
-    const bool is_fresh = from == cursor{};
-    const bool is_ahead = from.at.segment > log->live_number;
-    if (is_ahead) {
-      report(0, 0,
-             "the cursor " + to_string(from) + " stands in segment " + std::to_string(from.at.segment) +
-                 ", but the live segment is " + std::to_string(log->live_number) + "; reading the log from its beginning");
-      from = {};
-    }
-    const auto next =
-        std::find_if(log->closed.begin(), log->closed.end(), [&](const auto& s) { return s.number >= from.at.segment; });
-    const bool is_closed = next != log->closed.end();
-    const std::uint64_t number = is_closed ? next->number : log->live_number;
-    if (!is_fresh && !is_ahead && number != from.at.segment) {
-      told.missing(from.at.segment, number - 1, from.at.offset);
-      from = {{number, 0}, 0};
-    }
-    if (!is_closed && !log->live.is_open()) return false;
-    content::segment_reader opened = is_closed ? content::open_closed(path, *next).value() : std::move(log->live);
-    if (!opened.is_open()) continue;  // deleted between the two looks
-    report_losses_of(opened);
-    const std::uint64_t at = starting_offset(opened);
-    begin(std::move(opened), number, !is_closed, at);
-    return true;
+  auto log = look();
+  if (!log) return false;
+  const bool is_fresh = from == cursor{};
+  const bool is_ahead = from.at.segment > log->live_number;
+  if (is_ahead && (log->live.is_open() || !log->closed.empty())) {
+    report(0, 0,
+           "the cursor " + to_string(from) + " stands in segment " + std::to_string(from.at.segment) +
+               ", but the live segment is " + std::to_string(log->live_number) + "; reading the log from its beginning");
+    from = {};
   }
+  walk segments(path, std::move(*log), [this](std::uint64_t first, std::uint64_t last) {
+    told.missing(first, last, from.at.offset);
+    from = {{last + 1, 0}, 0};
+  });
+  if (!is_fresh && !is_ahead) segments.begin_at(from.at.segment);
+  auto next = segments.next();
+  if (!next) return false;
+  report_losses(next->file, told);
+  const std::uint64_t at = starting_offset(next->file);
+  begin(std::move(next->file), next->number, next->is_live, at);
+  return true;
 }
 
 // Where to begin in a segment: where the cursor stands, if it still fits.
@@ -166,7 +156,7 @@ std::uint64_t follower::state::starting_offset(content::segment_reader& opened) 
 bool follower::state::fill() {
   using found = content::forward_lines::found;
   const found what = lines.fill(file);
-  report_losses_of(file);
+  report_losses(file, told);
   if (what == found::rewritten) {
     report(lines.end(), 0, "the file was cut or rewritten behind the reader; reading it again from its beginning");
     lines = content::forward_lines(file, 0);

@@ -12,6 +12,7 @@ import annals.json;
 import annals.segment;
 import annals.content;
 #include "reading.h"
+#include "walk.h"
 
 namespace annals {
 
@@ -23,19 +24,13 @@ class line_giver {
       : path_(path), take_(take), options_(options), told_(path, options) {}
 
   scan_result run() {
-    content::view log = content::view_of(path_).value();
-    std::uint64_t expected = 0;
+    walk segments(path_, [this](std::uint64_t first, std::uint64_t last) { told_.missing(first, last); });
     bool more = true;
-    for (auto segment = log.closed.begin(); segment != log.closed.end() && more; ++segment) {
-      auto file = content::open_closed(path_, *segment).value();
-      if (!file.is_open()) continue;  // deleted meanwhile
-      if (expected != 0 && segment->number != expected) told_.missing(expected, segment->number - 1);
-      expected = segment->number + 1;
-      more = give_segment(file, static_cast<std::uint64_t>(-1)) && end_line();
-    }
-    if (more && log.live.is_open()) {
-      if (expected != 0 && log.live_number != expected) told_.missing(expected, log.live_number - 1);
-      more = give_segment(log.live, end_of_live(log.live)) && end_line();
+    while (more) {
+      auto next = segments.next();
+      if (!next) break;
+      const std::uint64_t end = next->is_live ? end_of_live(next->file) : static_cast<std::uint64_t>(-1);
+      more = give_segment(next->file, end) && end_line();
     }
     const left_in_ring left = options_.with_ring ? left_in_ring::of(path_) : left_in_ring();
     for (auto line = left.lines().begin(); line != left.lines().end() && more; ++line) more = give(*line);
@@ -56,16 +51,16 @@ class line_giver {
   }
 
   bool give_segment(content::segment_reader& file, std::uint64_t end) {
-    tell_losses(file);
+    report_losses(file, told_);
     std::uint64_t expected = 0;
     const bool more = file.each(0, end, {},
                                 [&](const content::piece& next) {
-                                  tell_losses(file);
+                                  report_losses(file, told_);
                                   const bool whole = next.offset == std::exchange(expected, next.offset + next.bytes.size());
                                   return (whole || end_line()) && give(next.bytes);
                                 })
                           .value();
-    tell_losses(file);
+    report_losses(file, told_);
     return more;
   }
 
@@ -76,12 +71,6 @@ class line_giver {
     result_.bytes += bytes.size();
     result_.stopped = !take_(bytes);
     return !result_.stopped;
-  }
-
-  void tell_losses(content::segment_reader& file) {
-    report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
-      told_.damaged({file.path(), at, bytes, std::move(cause), true});
-    });
   }
 
   const std::string& path_;

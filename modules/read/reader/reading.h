@@ -34,10 +34,11 @@ std::optional<event> event_of(const content::line& line, Report report) {
   return std::move(appended->read);
 }
 
-// Reports what a segment's reader found lost.
-template <class Report>
-void report_losses(content::segment_reader& content, Report report) {
-  for (auto& lost : content.take_losses()) report(lost.file_offset, lost.file_bytes, std::move(lost.cause));
+// Reports what a segment's reader found lost since the last call.
+inline void report_losses(content::segment_reader& file, reports& told) {
+  for (content::loss& lost : file.take_losses()) {
+    told.damaged({file.path(), lost.file_offset, lost.file_bytes, std::move(lost.cause), true});
+  }
 }
 
 }  // namespace annals

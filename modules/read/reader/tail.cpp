@@ -20,6 +20,7 @@ import annals.segment;
 import annals.content;
 #include "cursor_check.h"
 #include "reading.h"
+#include "walk.h"
 
 namespace annals {
 
@@ -48,11 +49,6 @@ class tail_reader {
   bool take_unterminated(const content::line& line);
   void take(const content::segment_reader& file, const content::line& line);
   void read_onwards(content::segment_reader& file, std::uint64_t lines_max);
-  void tell_losses(content::segment_reader& file) {
-    report_losses(file, [&](std::uint64_t at, std::uint64_t bytes, std::string cause) {
-      told_.damaged({file.path(), at, bytes, std::move(cause), true});
-    });
-  }
 
   const std::int64_t n_;
   std::vector<event> events_;  // the last one first
@@ -73,7 +69,7 @@ std::uint64_t tail_reader::read_live(content::segment_reader& file) {
     } else if (wants_more()) {
       take(file, *line);
     }
-    tell_losses(file);
+    report_losses(file, told_);
     is_last = false;
     if (!wants_more()) break;
   }
@@ -109,10 +105,10 @@ void tail_reader::read_closed(content::segment_reader& file) {
   while (wants_more()) {
     const auto line = lines.next();
     if (line) take(file, *line);
-    tell_losses(file);
+    report_losses(file, told_);
     if (!line) break;
   }
-  tell_losses(file);
+  report_losses(file, told_);
 }
 
 // The last events of a file in which there is no way back: its frames are long, or do not say how long they are. The first pass
@@ -120,22 +116,15 @@ void tail_reader::read_closed(content::segment_reader& file) {
 // lines are decoded.
 void tail_reader::read_onwards(content::segment_reader& file, std::uint64_t lines_max) {
   const std::uint64_t all = static_cast<std::uint64_t>(-1);
-  const content::segment_reader::chooser every;
   std::deque<std::uint64_t> begins;  // of the last lines
   const auto note = [&](std::uint64_t begin) {
     begins.push_back(begin);
     if (begins.size() > lines_max) begins.pop_front();
     return true;
   };
-  content::line_cutter first;
-  const auto find = [&](const content::line_cutter::lines& some) {
-    if (some.one) return note(some.one->offset);
-    for (std::size_t at = 0; at < some.text.size(); at = some.text.find('\n', at) + 1) note(some.offset + at);
-    return true;
-  };
+  const content::segment_reader::chooser every;
   if (lines_max != all) {
-    (void)file.each(0, all, every, [&](const content::piece& next) { return first.feed(next, find); }).value();
-    (void)first.end(find);
+    (void)content::each_line(file, 0, all, every, [&](const content::line& line) { return note(line.offset); }).value();
   }
   const std::uint64_t from = begins.size() < lines_max ? 0 : begins.front();
 
@@ -157,21 +146,10 @@ void tail_reader::read_onwards(content::segment_reader& file, std::uint64_t line
     while (!damages.empty() && damages.front().offset < offsets.front()) damages.pop_front();
     return true;
   };
-  content::line_cutter second;
-  const auto decode = [&](const content::line_cutter::lines& some) {
-    if (some.one) return one(*some.one);
-    for (std::size_t at = 0; at < some.text.size();) {
-      const std::size_t newline = some.text.find('\n', at);
-      one({some.offset + at, newline - at, true, some.text.substr(at, newline - at)});
-      at = newline + 1;
-    }
-    return true;
-  };
-  (void)file.each(from, all, every, [&](const content::piece& next) { return second.feed(next, decode); }).value();
-  (void)second.end(decode);
+  (void)content::each_line(file, from, all, every, one).value();
   if (last.size() < need() && from != 0) return read_onwards(file, all);
   for (const damage& found : damages) told_.damaged(found);
-  tell_losses(file);
+  report_losses(file, told_);
   for (auto e = last.rbegin(); e != last.rend(); ++e) events_.push_back(std::move(*e));
 }
 
@@ -181,25 +159,8 @@ bool may_be_log(const std::string& path) {
   return !status || status->kind == io::file_kind::regular || status->kind == io::file_kind::symlink;
 }
 
-// What is behind the live segment: takes the last ones of these lines.
-void read_left(const left_in_ring& left, tail_reader& reader) {
-  for (auto line = left.lines().rbegin(); line != left.lines().rend() && reader.wants_more(); ++line) reader.take_whole(*line);
-}
-
 left_in_ring left_behind(const std::string& path, const read_options& options) {
   return options.with_ring ? left_in_ring::of(path) : left_in_ring();
-}
-
-// Reads closed segments, the last one first, as long as more events are wanted.
-void read_history(const std::string& path, const content::view& log, tail_reader& reader) {
-  std::uint64_t expected = log.live_number - 1;
-  for (auto segment = log.closed.rbegin(); segment != log.closed.rend() && reader.wants_more(); ++segment) {
-    auto file = content::open_closed(path, *segment).value();
-    if (!file.is_open()) continue;  // deleted meanwhile: a gap, if older ones are left
-    if (segment->number != expected) reader.told().missing(segment->number + 1, expected);
-    expected = segment->number - 1;
-    reader.read_closed(file);
-  }
 }
 
 // The events of the live segment alone, where those are enough: then there is no need to look for others. Damage is told only
@@ -218,14 +179,11 @@ std::optional<std::vector<event>> tail_of_live(const std::string& path, std::int
   return reader.take().events;
 }
 
-}  // namespace
-
-tail_page read_tail(const std::string& path, std::int64_t n, const read_options& options) {
-  if (!may_be_log(path)) return {};
-  const left_in_ring left = left_behind(path, options);
-  content::view log = content::view_of(path).value();
+// The last events of a log, and where a follower goes on. `left` is behind the live segment.
+tail_page read_whole(const std::string& path, content::view log, std::int64_t n, const read_options& options,
+                     const left_in_ring& left) {
   tail_reader reader(path, n, options);
-  read_left(left, reader);
+  for (auto line = left.lines().rbegin(); line != left.lines().rend() && reader.wants_more(); ++line) reader.take_whole(*line);
   cursor next;
   if (log.live.is_open()) {
     const std::uint64_t offset = reader.read_live(log.live);
@@ -235,10 +193,23 @@ tail_page read_tail(const std::string& path, std::int64_t n, const read_options&
   } else if (!log.closed.empty()) {
     next.at = {log.live_number, 0};
   }
-  read_history(path, log, reader);
+  walk segments(path, std::move(log), [&](std::uint64_t first, std::uint64_t last) { reader.told().missing(first, last); });
+  while (reader.wants_more()) {
+    auto segment = segments.previous();
+    if (!segment) break;
+    reader.read_closed(segment->file);
+  }
   tail_page page = reader.take();
   page.next = next;
   return page;
+}
+
+}  // namespace
+
+tail_page read_tail(const std::string& path, std::int64_t n, const read_options& options) {
+  if (!may_be_log(path)) return {};
+  const left_in_ring left = left_behind(path, options);
+  return read_whole(path, content::view_of(path).value(), n, options, left);
 }
 
 std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_options& options) {
@@ -255,12 +226,7 @@ std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_
     reader.told().damaged({path, 0, 0, log.error().message + "; closed segments, if there are any, were not read"});
     return reader.take().events;
   }
-  tail_reader reader(path, n, options);
-  read_left(left, reader);
-  content::view seen = std::move(log).value();
-  if (seen.live.is_open()) reader.read_live(seen.live);
-  read_history(path, seen, reader);
-  return reader.take().events;
+  return read_whole(path, std::move(log).value(), n, options, left).events;
 }
 
 }  // namespace annals

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+module;
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+module annals.reader;
+import annals.content;
+#include "walk.h"
+
+namespace annals {
+
+void walk::begin_at(std::uint64_t number) {
+  const auto found = std::find_if(log_.closed.begin(), log_.closed.end(), [&](const auto& s) { return s.number >= number; });
+  at_ = static_cast<std::size_t>(found - log_.closed.begin());
+  expected_ = number;
+}
+
+std::optional<walk::stop> walk::next(const content::segment_reader::chooser& by_facts) {
+  while (at_ <= log_.closed.size()) {
+    stop here;
+    here.is_live = at_ == log_.closed.size();
+    here.number = here.is_live ? log_.live_number : log_.closed[at_].number;
+    here.file = here.is_live ? std::move(log_.live) : content::open_closed(path_, log_.closed[at_], by_facts).value();
+    ++at_;
+    if (!here.file.is_open()) continue;  // deleted meanwhile, or there is no live segment
+    if (expected_ && here.number != *expected_) missing_(*expected_, here.number - 1);
+    expected_ = here.number + 1;
+    return here;
+  }
+  return std::nullopt;
+}
+
+std::optional<walk::stop> walk::previous() {
+  while (before_ > 0) {
+    const closed_segment& one = log_.closed[--before_];
+    stop here{content::open_closed(path_, one).value(), one.number, false};
+    if (!here.file.is_open()) continue;
+    if (one.number != expected_before_) missing_(one.number + 1, expected_before_);
+    expected_before_ = one.number - 1;
+    return here;
+  }
+  return std::nullopt;
+}
+
+}  // namespace annals
