@@ -312,6 +312,30 @@ TEST_F(a_queue, takes_again_what_did_not_arrive_and_only_that) {
   EXPECT_EQ(drain(queue), "");
 }
 
+TEST_F(a_queue, has_the_room_of_the_lines_that_arrived_before_their_batch_failed) {
+  auto queue = file.queue();
+  std::size_t count = 0;
+  while (put(queue, line_of(count)) != 0) ++count;
+  const std::size_t all = queue.take(1 << 20, 0ns, 0ns).count;
+  ASSERT_EQ(all, count);
+  queue.begin_writing({});
+  std::vector<bool> arrived(all, false);
+  std::fill_n(arrived.begin(), 3, true);
+  arrived[5] = true;
+  queue.settle(arrived);
+  std::string expected = line_of(3) + line_of(4);
+  for (std::size_t i = 6; i < count; ++i) expected += line_of(i);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_NE(put(queue, line_of(i)), 0U) << "the room of the first three is free";
+    expected += line_of(i);
+  }
+  EXPECT_EQ(put(queue, line_of(0)), 0U);
+  EXPECT_EQ(drain(queue), expected);
+  EXPECT_EQ(queue.used_bytes(), 0U);
+  for (std::uint64_t word = 0; word < annals::ring::bytes_min / 8; ++word)
+    ASSERT_EQ(annals::ring::mark_of(file.word(word)), mark::none);
+}
+
 TEST_F(a_queue, leaves_no_header_in_free_room) {
   auto queue = file.queue();
   for (int round = 0; round < 50; ++round) {

@@ -339,6 +339,13 @@ void queue::settle(const std::vector<bool>& arrived) noexcept {
   ring::settle(header_, records_, taken_, arrived);
   next_sequence_ += static_cast<std::uint64_t>(std::count(arrived.begin(), arrived.end(), true));
   take_again();
+  // The room of the first lines is given back at once: a full ring could not take the lines that callers wait with.
+  for (const std::uint64_t end = mark_end(); scan_ < end;) {
+    const std::uint64_t header = header_at(at(scan_)).load(std::memory_order_acquire);
+    if (mark_of(header) != mark::released) break;
+    scan_ += words_for(line_bytes_of(header));
+  }
+  if (release_abandoned()) overtaken_ = true;  // more lines that arrived may follow
 }
 
 void queue::take_back() noexcept {

@@ -138,6 +138,7 @@ bool ring_drain::settle_failed(const ring::queue::batch& batch) {
     arrived = std::move(found->arrived);
   }
   queue_.settle(arrived);
+  announce_room();
   return true;
 }
 
