@@ -47,6 +47,7 @@ run_tests() {
   local preset=$1 memory='' status=0
   if [ "$preset" != release ] && [ -w /dev/shm ]; then
     memory=$(mktemp -d /dev/shm/annals-tests-XXXXXX)
+    chmod 1777 "$memory"  # as /tmp is: some tests become another user
   fi
   TMPDIR=${memory:-${TMPDIR:-/tmp}} ctest --test-dir "build/$preset" --output-on-failure --parallel $((jobs + (jobs + 1) / 2)) \
     --no-tests=error --output-junit "$PWD/build/tests-$preset.xml" "${@:2}" || status=$?

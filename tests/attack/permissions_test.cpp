@@ -120,7 +120,8 @@ void make_all(const std::string& path) {
   (void)annals::add_hold(path, {.name = "case"});
   (void)annals::remove_hold(path, "case");
   (void)annals::prune(path, {.keep_segments = 1});
-  support::write_file(path + ".ring", "no ring");
+  const std::string directory = path.substr(0, path.rfind('/'));
+  if (::access(directory.c_str(), W_OK | X_OK) == 0) support::write_file(path + ".ring", "no ring");
   (void)annals::recover_log(path);
 }
 
