@@ -82,7 +82,8 @@ int run_prune(const prune_arguments& given) {
   if (!outcome) return code_of(outcome.error());
   for (const annals::planned_deletion& one : outcome->deleted) print("deleted", one);
   if (outcome->finished != 0) {
-    complain("removed " + std::to_string(outcome->finished) + " segments that an earlier run recorded as deleted but did not remove");
+    complain("removed " + std::to_string(outcome->finished) +
+             " segments that an earlier run recorded as deleted but did not remove");
   }
   for (const std::string& one : outcome->skipped) complain("left for the next time: " + one);
   return finish(outcome->unmet, outcome->skipped.empty() ? ok : refused);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Logs made by hand, for the tests of what is done to them. Included after the imports of annals, annals.io, annals.content.seekable
-// and annals.segment.
+// Logs made by hand, for the tests of what is done to them. Included after the imports of annals, annals.io,
+// annals.content.seekable and annals.segment.
 #pragma once
 
 namespace support {

@@ -81,8 +81,7 @@ annals::logger_options options(const std::string& path, std::size_t ring_bytes, 
   made.ring_bytes = ring_bytes;
   made.latency_max = std::chrono::milliseconds(1);
   made.on_notice = [](const annals::notice& what) {
-    const bool is_expected =
-        what.code == annals::notice_code::segment_closed || what.code == annals::notice_code::partial_line;
+    const bool is_expected = what.code == annals::notice_code::segment_closed || what.code == annals::notice_code::partial_line;
     if (!is_expected) std::fprintf(stderr, "%s\n", what.message.c_str());
   };
   if (rotates) made.sink = std::make_unique<rotating_sink>(path);

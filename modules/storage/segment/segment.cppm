@@ -50,8 +50,8 @@ result<listing> list(const std::string& live_path, const list_options& with = {}
 result<std::vector<closed_segment>> closed_segments(const std::string& live_path);
 result<std::uint64_t> live_number(const std::string& live_path);
 
-// A place in a log that can be checked later: `device` and `inode` are those of the live segment at that time, 0 where there was
-// none. Part of the formats of rings and journals.
+// A place in a log that can be checked later: `device` and `inode` are those of the live segment at that time, 0 where there
+// was none. Part of the formats of rings and journals.
 struct log_place {
   std::uint64_t segment = 0;
   std::uint64_t offset = 0;  // in the segment's lines, in bytes

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.content.seekable: compressed segments, `.jsonl.zst`. What they look like, byte by byte, stands in docs/archive-format.md: the
-// standard seekable format of zstd (independent frames, a seek table in the last skippable frame), with facts of ours about
-// each frame in one skippable frame before it. Whatever reads .zst files reads them.
+// annals.content.seekable: compressed segments, `.jsonl.zst`. What they look like, byte by byte, stands in
+// docs/archive-format.md: the standard seekable format of zstd (independent frames, a seek table in the last skippable frame),
+// with facts of ours about each frame in one skippable frame before it. Whatever reads .zst files reads them.
 //
 // The reading half takes any file, ours, foreign, damaged or made to harm: no number in it is trusted, memory is bounded, and
 // whatever can be had is had. One of these is for one thread; several may work on one file.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.rotation.zone: what a clock on the wall shows. Offsets from UTC and the beginnings of hours and days in a time zone, from the
-// compiled zone files of the system (TZif, RFC 8536) and the rule for the years behind their end (POSIX.1-2017, 8.3, TZ; RFC
-// 8536, 3.3.1). Read by itself: <chrono> has no zones in libstdc++ 12, and localtime_r(3) knows one zone, that of the
+// annals.rotation.zone: what a clock on the wall shows. Offsets from UTC and the beginnings of hours and days in a time zone,
+// from the compiled zone files of the system (TZif, RFC 8536) and the rule for the years behind their end (POSIX.1-2017, 8.3,
+// TZ; RFC 8536, 3.3.1). Read by itself: <chrono> has no zones in libstdc++ 12, and localtime_r(3) knows one zone, that of the
 // environment, which another thread may change.
 module;
 #include <chrono>
