@@ -110,7 +110,14 @@ error_pointer ring_delivery::open_ring() {
     if (ring) {
       drain_ = std::make_unique<ring_drain>(std::move(*ring), output_);
       recovered_ = drain_->recovered();
-      if (auto failed = worker_.start()) {
+      std::optional<error> failed;
+      try {
+        failed = worker_.start();
+      } catch (...) {  // no memory for the message: the next attempt must find a ring without an owner
+        drain_.reset();
+        throw;
+      }
+      if (failed) {
         drain_.reset();
         ring = std::move(*failed);
       } else {
@@ -122,8 +129,8 @@ error_pointer ring_delivery::open_ring() {
                          ring.error().message + ". As ring_in_use::use_direct asks for, this logger delivers directly"});
       is_direct_ = true;
     } else if (!ring) {
-      refused_ = now;
       refusal = refusal_ = std::make_shared<const error>(std::move(ring.error()));
+      refused_ = now;  // last: without memory there is no refusal to repeat
     }
   }
   for (const notice& what : notices) output_.report(what);  // without the lock: a handler may log
