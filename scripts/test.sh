@@ -10,7 +10,7 @@ interop_venv
 status=0
 for preset in tsan debug release; do
   configure "$preset" -D ANNALS_TESTS=home
-  compile "$preset" all
+  compile "$preset" home_tests
   case "$preset" in
     tsan) say "test: what starts threads, under ThreadSanitizer" ;;
     debug) say "test: AddressSanitizer and UndefinedBehaviorSanitizer" ;;
