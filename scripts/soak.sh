@@ -6,13 +6,13 @@
 status=0
 export ANNALS_KILL_ROUNDS=${ANNALS_KILL_ROUNDS:-2000} ANNALS_POWER_ROUNDS=${ANNALS_POWER_ROUNDS:-1200}
 export ANNALS_STRESS_EVENTS=${ANNALS_STRESS_EVENTS:-10000000} ANNALS_ATTACK_ROUNDS=${ANNALS_ATTACK_ROUNDS:-100000}
-need build test
+need build test bench
 conan_venv
 interop_venv
-for preset in release tsan; do
-  configure "$preset" -D ANNALS_TESTS=all
-  compile "$preset" all
-done
+configure release -D ANNALS_TESTS=all -D ANNALS_BENCH=ON  # the benchmarks have to compile, too
+configure tsan -D ANNALS_TESTS=all
+compile release all
+compile tsan all
 say "soak: $ANNALS_KILL_ROUNDS SIGKILLs, $ANNALS_POWER_ROUNDS power cuts, $ANNALS_STRESS_EVENTS events through moving segments,"
 say "soak: $ANNALS_ATTACK_ROUNDS rounds of an attacker in the directory; and every other test, as released"
 run_tests release --test-output-size-passed 65536 || status=1
