@@ -74,9 +74,9 @@ class plugin_trial {
   annals_position position(made_object* sink);
   // The path of the segment that was closed; empty where there was none.
   std::string start_segment(made_object* sink);
-  bool try_archive(made_object* sink, const std::string& path, std::uint64_t number);
-  void destroy(made_object* sink);
-  std::string last_error(made_object* sink);
+  bool try_archive(made_object* archiver, const std::string& path, std::uint64_t number);
+  void destroy(made_object* of);
+  std::string last_error(made_object* of);
   std::string reason() const { return reason_; }  // of the last call that returned ANNALS_FAILED
 
   // Where the lines can be read; empty: nowhere that we know.

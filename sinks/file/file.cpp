@@ -39,7 +39,7 @@ annals::position file_sink::position() {
 std::optional<closed_segment> file_sink::start_segment() {
   if (appender_.is_open()) (void)appender_.is_in_place(io::calls().now());
   appender_.directory_changed();  // before: where there is no memory for that, nothing is renamed
-  const auto closed = or_throw(rotation::rotate(appender_.path()));
+  auto closed = or_throw(rotation::rotate(appender_.path()));
   if (!closed) return std::nullopt;
   appender_.close_as_planned();
   notify({notice_code::segment_closed, severity::info, 0,

@@ -34,11 +34,11 @@ error_pointer current_error() noexcept;
 // --- forks ---------------------------------------------------------------------------------------------------------------
 
 // A child of fork(2) has one thread, so a lock that another thread of the parent holds would stay locked in the child for ever.
-// While this object lives, a thread that forks takes `locks` first, and both processes find them free afterwards. `in_child`
+// While this object lives, a thread that forks takes `held` first, and both processes find them free afterwards. `call`
 // runs in the child before the locks are released; it must not throw. Declare it as the last member of what it protects.
 class fork_hook {
  public:
-  explicit fork_hook(std::vector<std::mutex*> locks, std::function<void()> in_child = {});
+  explicit fork_hook(std::vector<std::mutex*> held, std::function<void()> call = {});
   ~fork_hook();
   fork_hook(const fork_hook&) = delete;
   fork_hook& operator=(const fork_hook&) = delete;

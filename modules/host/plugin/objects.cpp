@@ -155,7 +155,8 @@ class plugin_object {
       throw;
     } catch (const std::exception& thrown) {
       what = " (" + text_of(thrown.what()) + ")";
-    } catch (...) {  // its type is not known
+    } catch (...) {
+      what.clear();  // its type is not known
     }
     return who() + " let an exception" + what + " out of " + function + "; expected a status. " + broken();
   }

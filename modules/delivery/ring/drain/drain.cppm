@@ -108,7 +108,7 @@ class ring_drain {
   void close() noexcept;
 
  private:
-  pass drain_once(std::chrono::nanoseconds patience);
+  pass drain_once(std::chrono::nanoseconds how_patient);
   error_pointer flush_once();
   void report_pending() noexcept;
   void log_dropped();
