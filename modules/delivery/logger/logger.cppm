@@ -112,7 +112,7 @@ class audit_logger {
   // The same for the event of this receipt, and those before it; costs nothing where a later sync() has spoken for it already.
   receipt sync(const receipt& of) noexcept;
 
-  // Lets go of the file and uses the one at the path from the next event on: for whoever rotates by renaming.
+  // Lets go of the file and uses the one at the path from the next event on: for logrotate and others that rename.
   receipt reopen() noexcept;
 
   // The last `n` events in order; none for n <= 0 or where there is no file. Sees every event this process has had

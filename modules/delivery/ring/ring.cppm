@@ -142,7 +142,7 @@ struct file_header {
   std::atomic<std::uint32_t> phase;  // ring::phase
   std::uint32_t filler_2;
   segment::log_place batch;            // where in the log the batch goes; valid while phase is `writing`
-  std::atomic<std::uint64_t> dropped;  // events that were dropped (on_full), and no line has told of yet
+  std::atomic<std::uint64_t> dropped;  // events that were dropped (on_full), and no line has reported yet
 };
 static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(offsetof(file_header, tail) == 128 && sizeof(file_header) <= page_bytes);

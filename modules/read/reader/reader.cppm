@@ -8,7 +8,7 @@
 //
 // Readers return the lines that are JSON objects. Anything else is skipped and reported as damage, with one exception: an
 // incomplete last line is no damage, since its writer may be in the middle of it. A last line that lacks only its newline
-// counts. Where a whole line is glued to the fragment of another, the fragment is damage and the line an event.
+// counts. Where a whole line follows a partial one on the same line, the fragment is damage and the line an event.
 //
 // Whatever a file holds, a reader takes no more than 64 MiB of memory, besides the events it hands out.
 module;
@@ -29,7 +29,7 @@ export namespace annals {
 // A place where a reader could not read on as it should: bytes that are no event, or a file that changed under it.
 struct damage {
   std::string file;
-  std::uint64_t offset = 0;  // in the lines of the file, in bytes; uncompressed, but for `in_compressed`
+  std::uint64_t offset = 0;  // in the lines of the file, in bytes; uncompressed, except `in_compressed`
   std::uint64_t bytes = 0;   // how many were passed over; 0 where it is no matter of bytes
   std::string cause;
   bool in_compressed = false;  // offset and bytes are in the compressed file: what these held is not known
@@ -90,7 +90,7 @@ std::vector<event> tail_log(const std::string& path, std::int64_t n = 50, const 
 // Yields the events of a log one after the other, and waits for more. Goes on from segment to segment, and tells of a gap where
 // some were deleted before they were read. Goes on, too, when the live segment is truncated, renamed, removed or replaced by
 // somebody else, and waits for one that does not exist yet. Waits for the kernel's notification (inotify); never polls an idle
-// log. For one thread, but for stop().
+// log. For one thread, except stop().
 class follower {
  public:
   follower(follower&&) noexcept;

@@ -79,7 +79,7 @@ class segment_writer {
   void reopen();
   annals::position position();
 
-  // Closes the live segment now. Nothing where there is none, or an empty one.
+  // Closes the live segment now. Nothing where no file exists, or an empty one.
   std::optional<closed_segment> rotate();
 
   // The log's lock. While it is held exclusively, append() is the one call of this writer that may be made.
@@ -133,7 +133,7 @@ class segment_writer {
   std::chrono::nanoseconds suspended_until_{0};  // of the uptime: a rotation failed
 };
 
-// Closes the live segment of the log at `path`. Nothing where there is none, or an empty one. Its writers go on in a new one.
+// Closes the live segment of the log at `path`. Nothing where no file exists, or an empty one. Its writers go on in a new one.
 result<std::optional<closed_segment>> rotate(const std::string& path);
 
 }  // namespace annals::rotation

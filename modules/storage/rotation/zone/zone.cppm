@@ -31,7 +31,7 @@ class zone {
   // From the bytes of a TZif file; `name` is for messages.
   static result<zone> from_file(std::string_view bytes, const std::string& name);
 
-  // From a rule like "CET-1CEST,M3.5.0,M10.5.0/3". Nothing where it is none.
+  // From a rule like "CET-1CEST,M3.5.0,M10.5.0/3". Nothing for other text.
   static std::optional<zone> from_rule(std::string_view text);
 
   // A stretch of time with one offset from UTC.
