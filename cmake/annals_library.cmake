@@ -7,7 +7,7 @@ set(ANNALS_PUBLIC_INTERFACES
   modules/core/event/event.cppm
   modules/core/json/json.cppm
   modules/core/options/options.cppm
-  modules/core/text/text.cppm
+  modules/core/event/text/text.cppm
   modules/delivery/logger/logger.cppm
   modules/host/config/config.cppm
   modules/host/plugin/plugin.cppm
@@ -19,8 +19,8 @@ set(ANNALS_PUBLIC_INTERFACES
 
 # Interfaces for the library and its tests.
 set(ANNALS_INTERNAL_INTERFACES
-  modules/core/checksum/checksum.cppm
-  modules/core/invariant/invariant.cppm
+  modules/core/io/checksum/checksum.cppm
+  modules/core/io/invariant/invariant.cppm
   modules/core/io/calls/calls.cppm
   modules/core/io/files/files.cppm
   modules/core/io/io.cppm
@@ -58,7 +58,7 @@ set(ANNALS_INTERNAL_MODULES "annals\\.(${ANNALS_INTERNAL_MODULES})")
 set(ANNALS_IMPLEMENTATIONS
   modules/core/event/event.cpp
   modules/core/event/timestamp.cpp
-  modules/core/invariant/invariant.cpp
+  modules/core/io/invariant/invariant.cpp
   modules/core/io/calls/system_calls.cpp
   modules/core/io/files/file.cpp
   modules/core/io/files/trusted_file.cpp
@@ -73,7 +73,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/json/encode.cpp
   modules/core/json/line_time.cpp
   modules/core/options/options.cpp
-  modules/core/text/text.cpp
+  modules/core/event/text/text.cpp
   modules/delivery/delivery/delivery.cpp
   modules/delivery/delivery/fork_hook.cpp
   modules/delivery/durable/durable_delivery.cpp
@@ -155,7 +155,7 @@ function(annals_library target)
     PRIVATE ${implementations})
   target_sources(${target} ${arg_PRIVATE_MODULES}
     FILE_SET internal_modules TYPE CXX_MODULES BASE_DIRS ${PROJECT_SOURCE_DIR} FILES ${internal})
-  set_source_files_properties(${PROJECT_SOURCE_DIR}/modules/core/invariant/invariant.cppm PROPERTIES
+  set_source_files_properties(${PROJECT_SOURCE_DIR}/modules/core/io/invariant/invariant.cppm PROPERTIES
     COMPILE_DEFINITIONS "${ANNALS_INVARIANTS}")
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_link_libraries(${target} PRIVATE $<BUILD_INTERFACE:Boost::json> $<BUILD_INTERFACE:zstd::libzstd_shared>

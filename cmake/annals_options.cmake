@@ -13,7 +13,7 @@ function(annals_test_options target)
   target_compile_options(${target} PRIVATE -O0)
 endfunction()
 
-# Builds that look for mistakes check the library's own assumptions. For annals.invariant alone: importers get the constant from it.
+# Builds that look for mistakes check the library's own assumptions. For annals.io.invariant alone: importers get the constant from it.
 set(ANNALS_INVARIANTS $<$<OR:$<CONFIG:Debug>,$<BOOL:${ANNALS_SANITIZE}>,$<BOOL:${ANNALS_FUZZ}>>:ANNALS_INVARIANTS>)
 
 if(ANNALS_SANITIZE)

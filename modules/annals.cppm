@@ -4,7 +4,7 @@
 export module annals;
 
 export import annals.event;
-export import annals.text;
+export import annals.event.text;
 export import annals.options;
 export import annals.json;
 export import annals.sink;

@@ -8,7 +8,7 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
-import annals.text;
+import annals.event.text;
 
 namespace display {
 

@@ -35,7 +35,7 @@ module;
 #include <vector>
 export module annals.sdk;
 export import annals.event;
-export import annals.text;
+export import annals.event.text;
 export import annals.options;
 export import annals.sink;
 

@@ -3,7 +3,7 @@
 
 #include <source_location>
 
-import annals.invariant;
+import annals.io.invariant;
 
 namespace {
 

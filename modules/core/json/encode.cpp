@@ -17,7 +17,7 @@ module;
 #include <utility>
 #include <variant>
 module annals.json;
-import annals.text;
+import annals.event.text;
 
 #include "escape.h"
 #include "rewrite.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Escapes bytes into JSON string content, for the implementations of annals.json. Included behind `import annals.text;`, so it
-// includes nothing itself.
+// Escapes bytes into JSON string content, for the implementations of annals.json. Included behind `import annals.event.text;`,
+// so it includes nothing itself.
 //
 // Everything here is a template over an output: text_output writes, size_output counts. Both see the same calls, so the
 // size counted is the size written. In a module, members that a class defines are not inline by themselves.

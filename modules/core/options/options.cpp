@@ -15,7 +15,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.options;
-import annals.text;
+import annals.event.text;
 
 namespace annals {
 

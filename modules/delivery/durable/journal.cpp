@@ -12,8 +12,8 @@ module;
 #include <utility>
 #include <vector>
 module annals.durable;
-import annals.checksum;
-import annals.invariant;
+import annals.io.checksum;
+import annals.io.invariant;
 
 namespace annals {
 

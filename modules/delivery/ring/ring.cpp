@@ -15,8 +15,8 @@ module;
 #include <utility>
 #include <vector>
 module annals.ring;
-import annals.checksum;
-import annals.invariant;
+import annals.io.checksum;
+import annals.io.invariant;
 
 namespace annals::ring {
 

@@ -14,7 +14,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.reader;
-import annals.checksum;
+import annals.io.checksum;
 import annals.io;
 import annals.json;
 import annals.segment;

@@ -12,7 +12,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.reader;
-import annals.checksum;
+import annals.io.checksum;
 import annals.recovery;
 import annals.io;
 import annals.json;

@@ -21,7 +21,7 @@ import annals.io;
 import annals.io.owned_file;
 import annals.io.worker;
 import annals.segment;
-import annals.text;
+import annals.event.text;
 #include "internal.h"
 
 namespace annals {

@@ -13,7 +13,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.retention;
-import annals.text;
+import annals.event.text;
 #include "words.h"
 
 namespace annals {

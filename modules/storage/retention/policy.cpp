@@ -12,7 +12,7 @@ module;
 #include <system_error>
 #include <vector>
 module annals.retention;
-import annals.text;
+import annals.event.text;
 
 namespace annals {
 

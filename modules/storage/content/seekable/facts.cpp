@@ -12,7 +12,7 @@ module;
 
 #include "format.h"
 module annals.content.seekable;
-import annals.checksum;
+import annals.io.checksum;
 import annals.json;
 
 namespace annals::seekable {

@@ -13,7 +13,7 @@ module;
 
 #include "format.h"
 module annals.content.seekable;
-import annals.checksum;
+import annals.io.checksum;
 #include "finding_frames.h"
 
 namespace annals::seekable {

@@ -20,8 +20,8 @@ module;
 
 #include "format.h"
 module annals.content.seekable;
-import annals.checksum;
-import annals.invariant;
+import annals.io.checksum;
+import annals.io.invariant;
 
 namespace annals::seekable {
 

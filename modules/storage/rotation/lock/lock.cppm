@@ -19,7 +19,7 @@ module;
 #include <vector>
 export module annals.rotation.lock;
 import annals.event;
-import annals.invariant;
+import annals.io.invariant;
 import annals.io;
 import annals.io.owned_file;
 

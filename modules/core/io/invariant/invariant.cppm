@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.invariant: checks of the library's own assumptions, in debug, sanitizer and fuzz builds. A failed check is a mistake
-// in the library: damaged files, full disks and wrong arguments are errors instead.
+// annals.io.invariant: checks of the library's own assumptions, in debug, sanitizer and fuzz builds. A failed check is a
+// mistake in the library: damaged files, full disks and wrong arguments are errors instead.
 module;
 #include <source_location>
-export module annals.invariant;
+export module annals.io.invariant;
 
 export namespace annals {
 

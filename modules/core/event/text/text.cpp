@@ -11,7 +11,7 @@ module;
 #include <string>
 #include <string_view>
 #include <system_error>
-module annals.text;
+module annals.event.text;
 
 namespace annals {
 

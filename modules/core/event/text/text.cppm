@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.text: characters in UTF-8, and sizes and durations as people write them. Every function may be called from any thread.
+// annals.event.text: characters in UTF-8, and sizes and durations as people write them. Every function may be called from any
+// thread.
 module;
 #include <array>
 #include <chrono>
@@ -9,7 +10,7 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
-export module annals.text;
+export module annals.event.text;
 #pragma GCC visibility push(default)
 
 namespace annals {

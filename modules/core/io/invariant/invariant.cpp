@@ -3,7 +3,7 @@ module;
 #include <cstdio>
 #include <cstdlib>
 #include <source_location>
-module annals.invariant;
+module annals.io.invariant;
 
 namespace annals {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.checksum: the checksum of headers, of groups of the journal and of positions in a log.
+// annals.io.checksum: the checksum of headers, of groups of the journal and of positions in a log.
 module;
 #include <cstdint>
 #include <string_view>
-export module annals.checksum;
+export module annals.io.checksum;
 
 export namespace annals {
 
