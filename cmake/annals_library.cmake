@@ -135,6 +135,11 @@ set(ANNALS_IMPLEMENTATIONS
   sinks/memory/memory.cpp
   sinks/sink.cpp)
 
+# What the sanitizers slow down most: optimised in sanitizer builds, too, while all else is compiled in less than half the time without.
+set(ANNALS_HOT_IMPLEMENTATIONS ${ANNALS_IMPLEMENTATIONS})
+list(FILTER ANNALS_HOT_IMPLEMENTATIONS INCLUDE REGEX
+  "/(checksum|event|json|text|ring)/[a-z_]+\\.cpp$|/seekable/|/content/lines\\.cpp$|/reader/scan\\.cpp$")
+
 # annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC)
 #
 # Gives TARGET all sources of the library. With PUBLIC the internal modules can be imported from outside, which only the tests'
@@ -143,6 +148,10 @@ set(ANNALS_IMPLEMENTATIONS
 function(annals_library target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "PRIVATE_MODULES" "")
   list(TRANSFORM ANNALS_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE implementations)
+  if(ANNALS_SANITIZE AND NOT ANNALS_FUZZ)
+    list(TRANSFORM ANNALS_HOT_IMPLEMENTATIONS PREPEND ${PROJECT_SOURCE_DIR}/ OUTPUT_VARIABLE hot)
+    set_source_files_properties(${hot} PROPERTIES COMPILE_OPTIONS -O1)
+  endif()
   if(NOT target STREQUAL annals)
     set(implementations)
     # Linked, and not named as sources: CMake would look for the modules of `annals`, too, and find each twice.

@@ -18,7 +18,7 @@ set(ANNALS_INVARIANTS $<$<OR:$<CONFIG:Debug>,$<BOOL:${ANNALS_SANITIZE}>,$<BOOL:$
 
 if(ANNALS_SANITIZE)
   # Without vptr: that check needs a free descriptor, and some tests leave none.
-  add_compile_options(-fsanitize=${ANNALS_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer -O1)
+  add_compile_options(-fsanitize=${ANNALS_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${ANNALS_SANITIZE})
 endif()
 
@@ -42,5 +42,5 @@ if(ANNALS_HARDENING AND NOT ANNALS_SANITIZE AND NOT ANNALS_COVERAGE)
 endif()
 
 if(ANNALS_FUZZ)
-  add_compile_options(-fsanitize=fuzzer-no-link)  # the library tells which edges ran; libFuzzer is linked into its targets alone
+  add_compile_options(-O1 -fsanitize=fuzzer-no-link)  # the library tells which edges ran; libFuzzer is linked into its targets alone
 endif()
