@@ -16,7 +16,10 @@ endfunction()
 # Builds that look for mistakes check the library's own assumptions. For annals.io.invariant alone: importers get the constant from it.
 set(ANNALS_INVARIANTS $<$<OR:$<CONFIG:Debug>,$<BOOL:${ANNALS_SANITIZE}>,$<BOOL:${ANNALS_FUZZ}>>:ANNALS_INVARIANTS>)
 
+# Internal modules are hidden in the library that people get. In a sanitizer build tests and plugins take them from the library.
+set(ANNALS_VISIBILITY hidden)
 if(ANNALS_SANITIZE)
+  set(ANNALS_VISIBILITY default)
   # Without vptr: that check needs a free descriptor, and some tests leave none.
   add_compile_options(-fsanitize=${ANNALS_SANITIZE} -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${ANNALS_SANITIZE})
