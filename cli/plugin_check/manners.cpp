@@ -15,7 +15,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <set>
@@ -202,8 +201,7 @@ void silence(plugin_trial& trial) {
   std::vector<string> streams = {trial.captured_output() + ".other"};
   if (!trial.writes_to_output()) streams.push_back(trial.captured_output());
   for (const string& stream : streams) {
-    std::ifstream file(stream, std::ios::binary);
-    const string printed(std::istreambuf_iterator<char>(file), {});
+    const string printed = content_of(stream);
     if (!printed.empty()) fail_case("it printed to a standard stream that is not its destination: " + printed.substr(0, 100));
   }
 }

@@ -7,9 +7,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,7 +17,7 @@
 
 #include "plugins/commands.h"
 import annals;
-#include "plugin_check/trial.h"
+#include "plugin_check/cases.h"
 
 namespace cli {
 
@@ -222,8 +221,7 @@ void plugin_trial::need_visible() const {
 }
 
 std::string plugin_trial::delivered() const {
-  std::ifstream file(destination_, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  return check::content_of(destination_);
 }
 
 void plugin_trial::expect_delivered(const std::string& expected) const {
