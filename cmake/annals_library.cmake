@@ -138,7 +138,7 @@ set(ANNALS_IMPLEMENTATIONS
 # What the sanitizers slow down most: optimised in sanitizer builds, too, while all else is compiled in less than half the time without.
 set(ANNALS_HOT_IMPLEMENTATIONS ${ANNALS_IMPLEMENTATIONS})
 list(FILTER ANNALS_HOT_IMPLEMENTATIONS INCLUDE REGEX
-  "/(checksum|event|json|text|ring)/[a-z_]+\\.cpp$|/seekable/|/content/lines\\.cpp$|/reader/scan\\.cpp$")
+  "/(checksum|event|json|text|ring|segment)/[a-z_]+\\.cpp$|/seekable/|/content/lines\\.cpp$|/reader/scan\\.cpp$")
 
 # annals_library(TARGET PRIVATE_MODULES PRIVATE|PUBLIC)
 #
