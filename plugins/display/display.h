@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Text for people's eyes. Whatever was logged is shown, never obeyed: a value cannot move the cursor, ring the bell,
-// reverse the line or begin another.
+// Text for people's eyes. See also annals::visible: a value cannot move the cursor, ring the bell, reverse the line or begin
+// another.
 #pragma once
 #include <cstddef>
 #include <string>
@@ -9,15 +9,11 @@
 
 namespace display {
 
-// `text` with everything that is no visible character escaped: control characters (C0, DEL, C1), line and paragraph
-// separators, bidirectional and other invisible format characters, bytes that are not UTF-8, and the backslash itself.
-std::string visible(std::string_view text);
-
 // A line of JSON for a terminal: the same JSON, with every character outside ASCII and every control character escaped, and
 // white space between tokens as spaces.
 std::string visible_json(std::string_view line);
 
-// How many terminal columns the output of visible() takes.
+// How many terminal columns the output of annals::visible takes.
 std::size_t columns_of(std::string_view visible_text);
 
 // `text` as a JSON string, in ASCII. What is not UTF-8 becomes U+FFFD.

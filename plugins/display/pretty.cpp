@@ -11,6 +11,7 @@
 
 #include "display/display.h"
 import annals.event;
+import annals.event.text;
 #include "display/field_text.h"
 #include "display/pretty.h"
 
@@ -31,7 +32,7 @@ std::string quoted(std::string_view shown) {
 
 // `text` so that it cannot be taken for more than one thing: in quotes where it holds what separates fields.
 std::string delimited(std::string_view text, std::string_view separators) {
-  std::string shown = visible(text);
+  std::string shown = annals::visible(text);
   if (!shown.empty() && shown.find_first_of('"') == std::string::npos && shown.find(separators) == std::string::npos &&
       shown.find('=') == std::string::npos) {
     return shown;
@@ -41,7 +42,7 @@ std::string delimited(std::string_view text, std::string_view separators) {
 
 // A value in a column of its own: in quotes where it could be taken for more than one column, or for none.
 std::string cell(std::string_view text) {
-  const std::string shown = visible(text);
+  const std::string shown = annals::visible(text);
   const bool plain = !shown.empty() && shown.front() != ' ' && shown.back() != ' ' && shown.front() != '"' &&
                      shown.find("  ") == std::string::npos;
   return plain ? shown : quoted(shown);

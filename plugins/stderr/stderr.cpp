@@ -85,7 +85,7 @@ class stderr_sink final : public annals::sink {
     if (const auto priority = reader.integer("journal_priority", 0, 7)) prefix_ = "<" + std::to_string(*priority) + ">";
     if (const auto prefix = reader.text("prefix")) {
       // Visible text only: a newline in a prefix would end the line.
-      if (display::visible(*prefix) != *prefix || prefix->size() > 256) {
+      if (annals::visible(*prefix) != *prefix || prefix->size() > 256) {
         reader.problem("prefix", "a text of up to 256 bytes without control characters and backslashes");
       }
       prefix_ += *prefix;
@@ -171,7 +171,7 @@ class stderr_sink final : public annals::sink {
 
   std::string pretty(std::string_view line) {
     const auto decoded = annals::json::decode_line(line);
-    return decoded ? printer_->line(*decoded) : display::visible(line) + '\n';  // a line that is not an event is shown, too
+    return decoded ? printer_->line(*decoded) : annals::visible(line) + '\n';  // a line that is not an event is shown, too
   }
 
   // Writes all of `text`, at most `at_once` bytes at a time. A pipe that is ready takes PIPE_BUF bytes at once and without

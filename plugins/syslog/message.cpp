@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "display/display.h"
+import annals.event.text;
 
 namespace syslog_sink {
 
@@ -25,7 +25,7 @@ void append_parameter(std::string& out, std::string_view name, std::string_view 
   out += ' ';
   out += name;
   out += "=\"";
-  for (const char c : display::visible(value)) {
+  for (const char c : annals::visible(value)) {
     if (c == '"' || c == '\\' || c == ']') out += '\\';
     out += c;
   }
@@ -57,7 +57,7 @@ std::string make_message(const message_format& format, long process, const messa
     out += ' ';
     out += parts.line;  // ASCII, so without the byte order mark that UTF-8 needs (6.4)
   } else if (!parts.detail.empty()) {
-    const std::string shown = display::visible(parts.detail);
+    const std::string shown = annals::visible(parts.detail);
     const bool is_ascii = std::all_of(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
     out += is_ascii ? " " : " \xef\xbb\xbf";
     out += shown;

@@ -26,7 +26,7 @@ class CommandTest(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr.decode(errors="replace"))
         return done.stdout.decode(), done.stderr.decode()
 
-    def run_on_terminal(self, *arguments, **environment):
+    def run_on_terminal(self, *arguments, code=0, **environment):
         """What the command writes when its standard output is a terminal."""
         ours, theirs = pty.openpty()
         with subprocess.Popen([ANNALS, *arguments], stdout=theirs, stdin=subprocess.DEVNULL,
@@ -42,7 +42,7 @@ class CommandTest(unittest.TestCase):
                     break
                 output += chunk
             os.close(ours)
-            self.assertEqual(process.wait(60), 0)
+            self.assertEqual(process.wait(60), code)
         return output.decode().replace("\r\n", "\n")
 
     def write(self, content):

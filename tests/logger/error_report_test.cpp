@@ -195,6 +195,16 @@ TEST(error_handler, shows_control_characters_of_a_path_escaped) {
   EXPECT_NE(printed.find("/ev\\u001b[31m\\u009bil\xc3\xa9'"), std::string::npos) << printed;
 }
 
+TEST(error_handler, shows_characters_that_reorder_or_hide_text_escaped) {
+  const support::temp_directory dir;
+  std::filesystem::create_directory(dir / "a\u202eb\u00a0c\u200bd");
+  annals::audit_logger log({.path = dir / "a\u202eb\u00a0c\u200bd"});
+  testing::internal::CaptureStderr();
+  EXPECT_FALSE(log.log_event("web", "x"));
+  const std::string printed = testing::internal::GetCapturedStderr();
+  EXPECT_NE(printed.find("/a\\u202eb\\u00a0c\\u200bd'"), std::string::npos) << printed;
+}
+
 // Nobody reads standard error any more: writing to it would end the process.
 TEST(error_handler, does_not_die_of_a_broken_standard_error) {
   support::expect_zero_in_child([] {

@@ -18,6 +18,62 @@ using namespace std::chrono_literals;
 using namespace std::string_view_literals;
 __extension__ using wide = unsigned __int128;
 
+std::string utf8(char32_t c) {
+  const auto byte = [](char32_t value) { return static_cast<char>(static_cast<std::uint8_t>(value)); };
+  if (c < 0x80) return {byte(c)};
+  if (c < 0x800) return {byte(0xc0 | c >> 6), byte(0x80 | (c & 0x3f))};
+  if (c < 0x10000) return {byte(0xe0 | c >> 12), byte(0x80 | (c >> 6 & 0x3f)), byte(0x80 | (c & 0x3f))};
+  return {byte(0xf0 | c >> 18), byte(0x80 | (c >> 12 & 0x3f)), byte(0x80 | (c >> 6 & 0x3f)), byte(0x80 | (c & 0x3f))};
+}
+
+// --- text for people ------------------------------------------------------------------------------------------------------
+
+TEST(visible, escapes_everything_that_has_no_glyph_of_its_own) {
+  const std::string harmless = "plain text: caf\u00e9, \u6f22\u5b57, \U0001f600";
+  EXPECT_EQ(annals::visible(harmless), harmless);
+  EXPECT_EQ(annals::visible("\x1b[2J\n\r\t\\\x7f\xff\xc2"), R"(\u001b[2J\n\r\t\\\u007f\xff\xc2)");
+  // White space, characters with an empty glyph, format characters, fillers, private and unassigned characters.
+  for (const char32_t c :
+       {0xa0U,   0x1680U, 0x2000U, 0x2003U,  0x2007U,  0x202fU,  0x205fU,  0x3000U,  0x2028U,  0x202eU,  0x2066U,
+        0x200bU, 0x2800U, 0x3164U, 0xffa0U,  0xfe0fU,  0xfff9U,  0xfffcU,  0x34fU,   0x17b4U,  0xadU,    0xe000U,
+        0x378U,  0xfdd0U, 0xffffU, 0x1d159U, 0x16fe4U, 0x13440U, 0x13441U, 0xe0000U, 0xe0041U, 0xe01efU, 0x10ffffU}) {
+    const std::string shown = annals::visible("a" + utf8(c) + "b");
+    EXPECT_TRUE(shown.starts_with("a\\u") && shown.ends_with("b"))
+        << std::hex << static_cast<std::uint32_t>(c) << ": " << shown;
+  }
+}
+
+TEST(visible, shows_marks_where_they_belong_to_a_letter_and_nowhere_else) {
+  const std::string text = "e\u0301 \u0e01\u0e49 \u0928\u0941";
+  EXPECT_EQ(annals::visible(text), text);
+  EXPECT_EQ(annals::visible("\u0301x"), "\\u0301x");
+  EXPECT_EQ(annals::visible("a \u0338"), "a \\u0338");
+  EXPECT_EQ(annals::visible("=\u0338"), "=\\u0338");
+  EXPECT_EQ(annals::visible("a\u0301\u0302\u0303\u0304\u0305\u0306"), "a\u0301\u0302\u0303\u0304\\u0305\\u0306");
+}
+
+// Each character, alone: what is shown is either the character itself, or printable ASCII that names it.
+TEST(visible, shows_each_character_as_it_is_or_as_ascii) {
+  std::size_t escaped = 0;
+  for (char32_t c = 0; c < 0x110000; ++c) {
+    if (c >= 0xd800 && c < 0xe000) continue;
+    const std::string text = utf8(c);
+    const std::string shown = annals::visible(text);
+    if (shown == text) continue;
+    ++escaped;
+    const bool is_ascii = shown.find_first_not_of("\\nrtxu{}0123456789abcdef") == std::string::npos;
+    ASSERT_TRUE(is_ascii && shown.front() == '\\') << std::hex << static_cast<std::uint32_t>(c) << ": " << shown;
+  }
+  EXPECT_GT(escaped, 900'000u);  // most code points are not assigned, or private
+  EXPECT_LT(escaped, 970'000u);
+}
+
+TEST(shell_quoted, is_one_word_whatever_the_text_holds) {
+  EXPECT_EQ(annals::shell_quoted("a b"), "'a b'");
+  EXPECT_EQ(annals::shell_quoted("x'; rm -rf /; '"), R"('x'"'"'; rm -rf /; '"'"'')");
+  EXPECT_EQ(annals::shell_quoted(""), "''");
+}
+
 // --- characters ---------------------------------------------------------------------------------------------------------
 
 struct decoded {

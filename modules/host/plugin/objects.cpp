@@ -20,6 +20,7 @@ module;
 #include <variant>
 #include <vector>
 module annals.plugin;
+import annals.event.text;
 import annals.json;
 #include "library.h"
 
@@ -181,7 +182,7 @@ class plugin_object {
   }
 
   std::string broken() const {
-    return "That breaks its contract; tell its author, and try: annals plugin check '" + info().path + "'";
+    return "That breaks its contract; tell its author, and try: annals plugin check " + shell_quoted(info().path);
   }
 
   static void take_notice(void* context, const annals_notice* what) noexcept try {

@@ -25,6 +25,7 @@ module;
 #include <vector>
 module annals.plugin;
 import annals.plugin.elf;
+import annals.event.text;
 import annals.io;
 import annals.json;
 #include "library.h"
@@ -180,8 +181,8 @@ class told_by_terminate {
     if (const std::string* const path = std::exchange(loading, nullptr)) {
       std::fprintf(stderr,
                    "annals: a static constructor of the plugin '%s' threw an exception, which no process survives; tell its "
-                   "author, and try: annals plugin check '%s'\n",
-                   path->c_str(), path->c_str());
+                   "author, and try: annals plugin check %s\n",
+                   path->c_str(), shell_quoted(*path).c_str());
     }
     const std::terminate_handler next = before;
     if (next != nullptr && next != tell) next();

@@ -6,6 +6,8 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <iterator>
 #include <limits>
 #include <optional>
 #include <string>
@@ -13,9 +15,44 @@ module;
 #include <system_error>
 module annals.event.text;
 
+#include "unseen.h"
+
 namespace annals {
 
 namespace {
+
+template <std::size_t Count>
+bool contains(const std::array<code_points, Count>& ranges, char32_t c) noexcept {
+  const auto next = std::upper_bound(ranges.begin(), ranges.end(), c,
+                                     [](char32_t value, const code_points& one) { return value < one.first; });
+  return next != ranges.begin() && c <= std::prev(next)->last;
+}
+
+void append_escape(std::string& out, char32_t c) {
+  switch (c) {
+    case '\\': out += "\\\\"; return;
+    case '\n': out += "\\n"; return;
+    case '\r': out += "\\r"; return;
+    case '\t': out += "\\t"; return;
+    default: break;
+  }
+  char text[16];
+  std::snprintf(text, sizeof text, c <= 0xffff ? "\\u%04x" : "\\u{%x}", static_cast<unsigned>(c));
+  out += text;
+}
+
+void append_bytes(std::string& out, std::string_view invalid) {
+  for (const char c : invalid) {
+    char escape[8];
+    std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<std::uint8_t>(c)));
+    out += escape;
+  }
+}
+
+// Can a mark be drawn over this character without making a separator look like something else?
+bool is_base(char32_t c) noexcept {
+  return c >= 0x80 || (c >= '0' && c <= '9') || ((c | 0x20U) >= 'a' && (c | 0x20U) <= 'z');
+}
 
 struct unit {
   std::string_view name;
@@ -70,6 +107,43 @@ const unit& largest_unit_of(std::uint64_t bytes) {
 }
 
 }  // namespace
+
+std::string visible(std::string_view text) {
+  constexpr int marks_max = 4;  // on one base: no script needs more often, and they are drawn over other lines
+  std::string out;
+  out.reserve(text.size());
+  for (int room = 0; !text.empty();) {  // for marks on the character before
+    const utf8_character found = first_character(text);
+    const std::string_view bytes = text.substr(0, found.bytes);
+    const char32_t c = found.code_point;
+    text.remove_prefix(bytes.size());
+    const bool is_mark = c >= 0x80 && contains(marks, c);
+    if (found.is_valid && c != '\\' && (is_mark ? room > 0 : !contains(unseen, c))) {
+      out += bytes;
+      room = is_mark ? room - 1 : is_base(c) ? marks_max : 0;
+      continue;
+    }
+    room = 0;
+    if (found.is_valid) {
+      append_escape(out, c);
+    } else {
+      append_bytes(out, bytes);
+    }
+  }
+  return out;
+}
+
+std::string shell_quoted(std::string_view text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += R"('"'"')";  // without a backslash: visible() doubles those
+    } else {
+      out += c;
+    }
+  }
+  return out + '\'';
+}
 
 std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
   const auto count = take_digits(text);

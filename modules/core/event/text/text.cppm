@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.event.text: characters in UTF-8, and sizes and durations as people write them. Every function may be called from any
-// thread.
+// annals.event.text: characters in UTF-8, text that is safe to print, and sizes and durations as people write them. Every
+// function may be called from any thread.
 module;
 #include <array>
 #include <chrono>
@@ -63,6 +63,16 @@ inline utf8_character first_character(std::string_view text) noexcept {
   if (expected.more == 0) return {0xfffd, 1, false};
   return {code_point, expected.more + std::size_t{1}, true};
 }
+
+// `text` as it can be printed for people, on one line: what has no visible glyph of its own is escaped, so that no text can
+// move the cursor of a terminal, begin another line, look like separate columns, or change how other text is shown. Escaped
+// are, by the Unicode database: control and format characters, all white space except the blank, characters with an empty
+// glyph, private and unassigned characters; marks that follow no letter or digit, or more than three other marks; bytes that
+// are not UTF-8; and the backslash. The escapes are \\, \n, \r, \t, \xff, \u00ff and \u{10ffff}.
+std::string visible(std::string_view text);
+
+// `text` as one word of a shell's command line, in single quotes.
+std::string shell_quoted(std::string_view text);
 
 // Parses a number of bytes: decimal digits and an optional unit: "65536", "64KiB", "10MB". B, KB, MB, GB, TB are powers of
 // 1000, KiB to TiB of 1024. No sign, fraction or blank. Returns nothing where the text is no size, or does not fit.

@@ -10,6 +10,7 @@ module;
 #include <string_view>
 #include <utility>
 module annals.io.files;
+import annals.event.text;
 
 namespace annals::io {
 
@@ -40,12 +41,12 @@ std::optional<error> judge(const std::string& path, const file_status& found, st
   if (found.owner != 0 && found.owner != us) {
     return untrusted("'" + path + "' belongs to " + user(found.owner) + "; expected root" +
                      (us == 0 ? std::string(", who runs this") : " or " + user(us) + ", who runs this") +
-                     ": whoever owns it could replace it. As root: chown root '" + path + "'");
+                     ": whoever owns it could replace it. As root: chown root " + shell_quoted(path));
   }
   const bool guarded = found.kind == file_kind::directory && (found.mode & sticky) != 0;
   if ((found.mode & writable_by_others) != 0 && !guarded) {
     return untrusted("'" + path + "' is writable by others than its owner (mode " + octal(found.mode) +
-                     "); expected that only its owner can write to it: chmod go-w '" + path + "'");
+                     "); expected that only its owner can write to it: chmod go-w " + shell_quoted(path));
   }
   return std::nullopt;
 }

@@ -18,23 +18,13 @@ module;
 #include <string>
 #include <string_view>
 module annals.io.process;
+import annals.event.text;
 import annals.io.calls;
 
 namespace annals::io {
 
 void print_error(std::string_view message) noexcept try {
-  std::string line = "annals: ";
-  for (std::size_t i = 0; i < message.size(); ++i) {  // a path can contain any byte: escape control characters, C1 included
-    const auto c = static_cast<std::uint8_t>(message[i]);
-    const bool c1 = c == 0xc2 && i + 1 < message.size() && static_cast<std::uint8_t>(message[i + 1]) < 0xa0;
-    if (c < 0x20 || c == 0x7f || c1) {
-      constexpr char digits[] = "0123456789abcdef";
-      const std::uint8_t shown = c1 ? static_cast<std::uint8_t>(message[++i]) : c;
-      line.append("\\u00").append(1, digits[shown >> 4]).append(1, digits[shown & 15]);
-    } else {
-      line += message[i];
-    }
-  }
+  std::string line = "annals: " + visible(message);  // a path can contain any byte
   line += '\n';
   pollfd polled = {STDERR_FILENO, POLLOUT, 0};
   if (::poll(&polled, 1, 0) != 1) return;  // nobody reads it: drop the message instead of waiting
