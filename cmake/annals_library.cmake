@@ -62,6 +62,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/io/calls/system_calls.cpp
   modules/core/io/files/file.cpp
   modules/core/io/files/trusted_file.cpp
+  modules/core/io/files/expected_file.cpp
   modules/core/io/mappings/mapping.cpp
   modules/core/io/mappings/wrapped_mapping.cpp
   modules/core/io/owned_file/owned_file.cpp
@@ -112,6 +113,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/storage/content/seekable/writer.cpp
   modules/storage/content/view.cpp
   modules/storage/retention/adoption.cpp
+  modules/storage/retention/archiving.cpp
   modules/storage/retention/deletion.cpp
   modules/storage/retention/deletion_record.cpp
   modules/storage/retention/events.cpp
@@ -123,6 +125,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/storage/retention/policy.cpp
   modules/storage/retention/pressure.cpp
   modules/storage/rotation/lock/lock.cpp
+  modules/storage/rotation/lock/claim.cpp
   modules/storage/rotation/request/request.cpp
   modules/storage/rotation/triggers.cpp
   modules/storage/rotation/writer.cpp

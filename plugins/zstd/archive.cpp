@@ -16,7 +16,6 @@
 #include <vector>
 import annals.event;
 import annals.io;
-import annals.io.owned_file;
 import annals.content.seekable;
 #include "archive.h"
 
@@ -35,7 +34,7 @@ constexpr int attempts_max = 3;  // with a segment that changes during the work
 enum class comparison : std::uint8_t { same, beginning, different };
 
 // Decodes all of an archive and compares it with the segment. The archive may contain only the beginning of the segment.
-result<comparison> compare(const io::file& archive, const std::string& archive_path, const io::owned_file& segment,
+result<comparison> compare(const io::file& archive, const std::string& archive_path, const io::file& segment,
                            const io::file_status& segment_status) {
   const auto table = seekable::read_table(archive, archive_path);
   if (!table) return table.error();
@@ -81,18 +80,12 @@ class work {
 
  private:
   std::optional<error> try_once(bool& again) {
-    segment_ = {};  // releases the lock of an earlier attempt
-    auto taken = io::owned_file::take_existing(segment_path_);
-    if (!taken) {
-      if (taken.error().system_code == ENOENT && is_finished()) return std::nullopt;
-      return std::move(taken.error());
+    auto opened = io::file::open(segment_path_, io::open_for::reading);
+    if (!opened) {
+      if (opened.error().system_code == ENOENT && is_finished()) return std::nullopt;
+      return std::move(opened.error());
     }
-    if (!*taken) {
-      return error{errc::io, EWOULDBLOCK,
-                   "cannot archive '" + segment_path_ +
-                       "': another archiver is at work on it (it holds the lock of the file); nothing is to be done"};
-    }
-    segment_ = std::move(**taken);
+    segment_ = std::move(*opened);
     const auto status = segment_.status();
     if (!status) return status.error();
     status_ = *status;
@@ -100,12 +93,18 @@ class work {
     if (!there) return there.error();
     if (*there) return finish_earlier(again);
     if (auto failed = write_archive(again); failed || again) return failed;
-    if (auto failed = io::rename_new(temporary_path_, archive_path_)) {
-      (void)io::remove(temporary_path_);
+    if (auto failed = io::rename_new(temporary_path_, archive_path_, temporary_status_)) {
+      (void)io::remove(temporary_path_, temporary_status_);
       again = failed->system_code == EEXIST;
+      if (failed->system_code == ENOENT || failed->system_code == ESTALE) return other_archiver();
       return again ? std::nullopt : std::move(failed);
     }
-    return remove_segment(again);
+    return remove_segment(again, temporary_status_);
+  }
+
+  // The temporary file is not ours any more. The host lets one archiver at a time work on a segment; this is another one.
+  error other_archiver() const {
+    return {errc::io, EWOULDBLOCK, "cannot archive '" + segment_path_ + "': another archiver works on it"};
   }
 
   // The segment is gone and its archive exists: an earlier call did everything.
@@ -121,20 +120,22 @@ class work {
     if (!archive) return archive.error();
     const auto compared = compare(*archive, archive_path_, segment_, status_);
     if (!compared) return compared.error();
+    const auto archive_status = archive->status();
+    if (!archive_status) return archive_status.error();
     if (*compared == comparison::different) {
       return error{errc::sink_failed, 0,
                    "cannot archive '" + segment_path_ + "': '" + archive_path_ +
                        "' is there and holds something else, or is damaged; both are left as they are: compare them (zstdcat), "
                        "and remove the one that is wrong"};
     }
-    if (*compared == comparison::beginning) return start_over(again);
+    if (*compared == comparison::beginning) return start_over(again, *archive_status);
     if (auto failed = archive->sync_all()) return failed;
-    return remove_segment(again);
+    return remove_segment(again, *archive_status);
   }
 
-  std::optional<error> start_over(bool& again) {
+  std::optional<error> start_over(bool& again, const io::file_status& archive) {
     again = true;
-    const auto removed = io::remove(archive_path_);
+    const auto removed = io::remove(archive_path_, archive);
     if (!removed) return removed.error();
     return std::nullopt;
   }
@@ -142,7 +143,7 @@ class work {
   // The temporary file, complete, synced and compared; on failure there is none.
   std::optional<error> write_archive(bool& again) {
     auto failed = write_temporary(again);
-    if (failed || again) (void)io::remove(temporary_path_);
+    if (failed || again) (void)io::remove(temporary_path_, temporary_status_);
     return failed;
   }
 
@@ -154,6 +155,12 @@ class work {
       made = io::file::open(temporary_path_, io::open_for::creating, status_.mode & 0777);
     }
     if (!made) return std::move(made.error());
+    const auto made_status = made->status();
+    if (!made_status) {
+      (void)io::remove(temporary_path_);
+      return made_status.error();
+    }
+    temporary_status_ = *made_status;
     if (auto failed = made->make_like(status_)) return failed;
     if (auto failed = compress(*made)) return failed;
     if (auto failed = made->set_modified(status_.modified)) return failed;
@@ -194,14 +201,14 @@ class work {
     return writer.finish();
   }
 
-  std::optional<error> remove_segment(bool& again) {
+  std::optional<error> remove_segment(bool& again, const io::file_status& archive) {
     const std::string directory = io::parent_of(segment_path_);
     if (auto failed = io::sync_directory(directory)) return failed;
     // A writer that does not use the lock may have had the segment open when it was closed.
     const auto now = segment_.status();
     if (!now) return now.error();
-    if (now->bytes != status_.bytes) return start_over(again);
-    const auto removed = io::remove(segment_path_);
+    if (now->bytes != status_.bytes) return start_over(again, archive);
+    const auto removed = io::remove(segment_path_, status_);
     if (!removed) return removed.error();
     return io::sync_directory(directory);
   }
@@ -210,8 +217,9 @@ class work {
   const std::string archive_path_;
   const std::string temporary_path_;
   const seekable::writer::options with_;
-  io::owned_file segment_;
-  io::file_status status_;
+  io::file segment_;
+  io::file_status status_;            // of the segment
+  io::file_status temporary_status_;  // of the file that becomes the archive
 };
 
 }  // namespace

@@ -2,10 +2,13 @@
 //
 // Cursors, and reading on from them: any text is a cursor, any bytes are a log of some segments, plain or compressed. All
 // readers see the same events; whoever stops somewhere and goes on from a cursor sees each of them once.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <iterator>

@@ -5,11 +5,13 @@
 // file, or what is to be wrong with one that is made here.
 #include <annals_plugin.h>
 #include <elf.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <iterator>

@@ -3,10 +3,13 @@
 // Names of segments, and the records of deleted ones: a directory of any names is listed, and any bytes are a record.
 // The first line of an input is the log's name, the others are names in its directory, up to an empty one; then come the
 // records.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <iterator>
 #include <mutex>

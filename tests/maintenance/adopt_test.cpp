@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <iterator>
 #include <map>
@@ -176,6 +177,65 @@ TEST_F(Adopt, killed_at_any_system_call_loses_nothing_and_is_repeated_with_the_r
     if (HasFailure()) return;
   }
   EXPECT_GT(last, 30);
+}
+
+// --- somebody who changes the directories meanwhile ------------------------------------------------------------------------
+
+// The directory of the files is replaced by a link to another one after the first, second ... system call: whatever the call,
+// only files that were examined become segments, and the other directory stays as it is.
+TEST_F(Adopt, never_takes_a_file_that_was_not_examined_though_its_directory_is_replaced_at_any_system_call) {
+  const std::string old = directory_ / "old";
+  const std::string others = directory_ / "others";
+  const std::string secret = "root:secret\n";
+  int last = 0;
+  int taken = 0;
+  for (int nth = 1; last == 0; ++nth) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) std::filesystem::remove_all(entry.path());
+    log_ = support::log_files(path_);
+    std::filesystem::create_directory(old);
+    std::filesystem::create_directory(others);
+    support::write_file(others + "/shadow", secret);
+    const std::vector<std::string> files = {foreign("old/shadow", at("2026-01-01T00:00:00Z")),
+                                            foreign("old/zz", at("2026-02-01T00:00:00Z"))};
+    {
+      const support::counted_calls calls([&](int number) {
+        if (number != nth) return 0;
+        std::filesystem::rename(old, directory_ / "moved");
+        std::filesystem::create_directory_symlink(others, old);
+        return 0;
+      });
+      (void)annals::adopt(path_, files);
+      if (calls.count() < nth) last = nth;
+    }
+    SCOPED_TRACE("replaced at call " + std::to_string(nth));
+    EXPECT_EQ(support::content_of(others + "/shadow"), secret);
+    taken += static_cast<int>(log_.numbers_on_disk().size());
+    for (const auto& [number, lines] : log_.lines_on_disk()) {
+      for (const std::string& line : lines) EXPECT_NE(line + "\n", secret) << "in segment " << number;
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(last, 30);
+  EXPECT_GT(taken, 0);
+}
+
+TEST_F(Adopt, refuses_a_file_that_was_changed_after_it_was_examined) {
+  const auto file = foreign("audit.jsonl.1", at("2026-01-01T00:00:00Z"));
+  bool is_changed = false;
+  {
+    const support::hooked_calls calls([&](support::system_call& one) {
+      if (one.which == support::call::lock_byte && !std::exchange(is_changed, true)) {
+        std::ofstream(file, std::ios::app) << "more\n";
+      }
+      return one.run();
+    });
+    const auto done = annals::adopt(path_, std::vector{file});
+    ASSERT_FALSE(done);
+    EXPECT_NE(done.error().message.find("changed since it was examined"), std::string::npos) << done.error().message;
+  }
+  EXPECT_TRUE(is_changed);
+  EXPECT_TRUE(std::filesystem::exists(file));
+  EXPECT_TRUE(log_.numbers_on_disk().empty());
 }
 
 // --- the listing -----------------------------------------------------------------------------------------------------------

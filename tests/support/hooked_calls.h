@@ -48,7 +48,23 @@ inline std::string_view name_of(call which) {
   return names[static_cast<std::size_t>(which)];
 }
 
-// One system call on its way to the kernel, with the arguments that it has.
+// The path of a name in an open directory.
+class path_in {
+ public:
+  path_in(int directory, const char* name) noexcept {
+    char link[32];
+    std::snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+    const ssize_t bytes = ::readlink(link, text_, sizeof text_ - 1);
+    const std::size_t at = bytes < 0 ? 0 : static_cast<std::size_t>(bytes);
+    std::snprintf(text_ + at, sizeof text_ - at, "/%s", name);
+  }
+  const char* text() const noexcept { return text_; }
+
+ private:
+  char text_[8192];
+};
+
+// One system call on its way to the kernel, with the arguments that it has. A call in an open directory has the full path.
 struct system_call {
   call which;
   const char* path = "";
@@ -161,9 +177,21 @@ class hooked_calls : public annals::io::system_calls {
     system_call one{.which = call::rename, .path = from, .to = to};
     return through(one, [&] { return system_calls::rename(from, to); });
   }
-  int rename_new(const char* from, const char* to) noexcept override {
-    system_call one{.which = call::rename_new, .path = from, .to = to};
-    return through(one, [&] { return system_calls::rename_new(from, to); });
+  int status_in(int directory, const char* name, annals::io::file_status& status) noexcept override {
+    const path_in path(directory, name);
+    system_call one{.which = call::status_at, .path = path.text(), .status = &status};
+    return through(one, [&] { return system_calls::status_in(directory, name, status); });
+  }
+  int rename_new_in(int from_directory, const char* from, int to_directory, const char* to) noexcept override {
+    const path_in source(from_directory, from);
+    const path_in target(to_directory, to);
+    system_call one{.which = call::rename_new, .path = source.text(), .to = target.text()};
+    return through(one, [&] { return system_calls::rename_new_in(from_directory, from, to_directory, to); });
+  }
+  int remove_in(int directory, const char* name) noexcept override {
+    const path_in path(directory, name);
+    system_call one{.which = call::remove, .path = path.text()};
+    return through(one, [&] { return system_calls::remove_in(directory, name); });
   }
   int remove(const char* path) noexcept override {
     system_call one{.which = call::remove, .path = path};

@@ -7,6 +7,7 @@
 module;
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <charconv>
 #include <chrono>
 #include <cstddef>
@@ -25,10 +26,10 @@ module;
 module annals.retention;
 import annals.content;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
 import annals.rotation;
 import annals.segment;
+import annals.event.text;
 #include "internal.h"
 #include "words.h"
 
@@ -87,7 +88,8 @@ std::optional<std::string> examine(const std::string& log, const std::string& pa
   const auto got = file->read_at(begin, sizeof begin, 0);
   if (got && std::string_view(begin, *got) == gzip_magic) {
     const std::string target = path.ends_with(".gz") ? path.substr(0, path.size() - 3) : path;
-    return "it is compressed with gzip; convert it first: zcat '" + path + "' | zstd -o '" + target + ".zst'";
+    return "it is compressed with gzip; convert it first: zcat " + shell_quoted(path) + " | zstd -o " +
+           shell_quoted(target + ".zst");
   }
   auto opened = content::segment_reader::of(*file, path);
   if (!opened) return opened.error().message;
@@ -130,7 +132,7 @@ result<std::vector<candidate>> examine_all(const std::string& log, std::span<con
                                       [&one](const candidate& other) { return io::same_file(other.identity, one.identity); });
     if (!fault && is_twice) fault = "it is given twice";
     if (fault) {
-      faults += "\n'" + path + "': " + *fault;
+      faults += "\n'" + visible(path) + "': " + visible(*fault);
     } else {
       found.push_back(std::move(one));
     }
@@ -156,7 +158,7 @@ result<std::vector<adopted_file>> plan_for(const std::string& log, std::span<con
     if (!*begins) continue;
     for (const candidate& each : candidates) {
       if (is_live ? each.begins <= **begins : each.begins >= **begins) continue;
-      faults += "\n'" + each.path + "': it begins " + words::time(each.begins) +
+      faults += "\n'" + visible(each.path) + "': it begins " + words::time(each.begins) +
                 (is_live ? ", later than the live segment (" : ", earlier than segment " + std::to_string(one.number) + " (") +
                 words::time(**begins) + ")";
     }
@@ -174,6 +176,21 @@ result<std::vector<adopted_file>> plan_for(const std::string& log, std::span<con
     ++number;
   }
   return plan;
+}
+
+// Renames the file that was examined. A directory on its path, or the file itself, may have been replaced since; the number of
+// a removed file's inode can be given to another one, but not with the same time of change.
+std::optional<error> take_in(const adopted_file& one, const io::file_status& examined) {
+  const auto held = io::file::open(one.from, io::open_for::reading);
+  if (!held) return held.error();
+  const auto now = held->status();
+  if (!now) return now.error();
+  if (!io::same_file(*now, examined) || now->changed != examined.changed || now->bytes != examined.bytes) {
+    return error{errc::io, ESTALE,
+                 "cannot adopt '" + one.from +
+                     "': it was replaced or changed since it was examined; expected a file that nobody changes"};
+  }
+  return io::rename_new(one.from, one.to, *now);
 }
 
 std::string event_for(const adopted_file& one) {
@@ -210,10 +227,10 @@ result<std::vector<adopted_file>> adopt(const std::string& path, std::span<const
     if (!number) return number.error();
     auto plan = plan_for(path, *candidates, *number);
     if (!plan) return plan;
-    for (adopted_file& one : *plan) {
-      failed = io::rename_new(one.from, one.to);
+    for (std::size_t i = 0; i < plan->size(); ++i) {
+      failed = take_in(plan->at(i), candidates->at(i).identity);  // the plan has the order of the candidates
       if (failed) break;
-      done.push_back(std::move(one));
+      done.push_back(std::move(plan->at(i)));
     }
     std::vector<std::string> directories = {io::parent_of(path)};
     for (const adopted_file& one : done) directories.push_back(io::parent_of(one.from));

@@ -286,7 +286,7 @@ closed_segment segment_writer::close_live(const log_lock::exclusive& held, time_
   closed.number = or_throw(held.live_number());
   closed.path = segment::closed_path(appender_.path(), closed.number, time, false);
   appender_.directory_changed();  // before: where there is no memory for that, nothing is renamed
-  if (auto failed = io::rename_new(appender_.path(), closed.path)) throw sink_error(std::move(*failed));
+  if (auto failed = io::rename_new(appender_.path(), closed.path, old)) throw sink_error(std::move(*failed));
   lock_.page().inode.store(0);
   forget();
   appender_.close_as_planned();
@@ -377,6 +377,7 @@ annals::position segment_writer::position() {
 }
 
 result<std::optional<closed_segment>> rotate(const std::string& path) {
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   try {
     const auto status = or_throw(io::status_at(path));
     if (!status) return std::optional<closed_segment>();

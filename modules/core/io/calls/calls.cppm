@@ -75,9 +75,13 @@ class system_calls {
   virtual int set_mode(int fd, unsigned mode) noexcept;                              // fchmod(2)
   virtual int set_owner(int fd, std::uint32_t owner, std::uint32_t group) noexcept;  // fchown(2)
   virtual int set_modified(int fd, time_point time) noexcept;                        // futimens(2); keeps the time of reading
-  virtual int rename_new(const char* from, const char* to) noexcept;                 // renameat2(2), RENAME_NOREPLACE
-  virtual int lock(int fd, bool locked) noexcept;                                    // flock(2): LOCK_EX | LOCK_NB, or LOCK_UN
-  virtual int lock_byte(int fd, std::uint64_t offset) noexcept;                      // F_OFD_SETLK, F_WRLCK
+  // In open directories, whatever their paths name by now: fstatat(2) of the name itself, renameat2(2) with RENAME_NOREPLACE,
+  // unlinkat(2).
+  virtual int status_in(int directory, const char* name, file_status& status) noexcept;
+  virtual int rename_new_in(int from_directory, const char* from, int to_directory, const char* to) noexcept;
+  virtual int remove_in(int directory, const char* name) noexcept;
+  virtual int lock(int fd, bool locked) noexcept;                     // flock(2): LOCK_EX | LOCK_NB, or LOCK_UN
+  virtual int lock_byte(int fd, std::uint64_t offset) noexcept;       // F_OFD_SETLK, F_WRLCK
   virtual int is_byte_locked(int fd, std::uint64_t offset) noexcept;  // F_OFD_GETLK: 1 when another owner has the lock, else 0
   virtual int map_shared(int fd, std::size_t bytes, void*& memory) noexcept;  // mmap(2), for reading and writing
   virtual int allocate(int fd, std::uint64_t bytes) noexcept;                 // posix_fallocate(3): sets the size, too

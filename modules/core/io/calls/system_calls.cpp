@@ -193,8 +193,19 @@ int system_calls::set_modified(int fd, time_point time) noexcept {
   return or_errno(::futimens(fd, times));
 }
 
-int system_calls::rename_new(const char* from, const char* to) noexcept {
-  return or_errno(::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
+int system_calls::status_in(int directory, const char* name, file_status& status) noexcept {
+  struct ::stat found;
+  if (::fstatat(directory, name, &found, AT_SYMLINK_NOFOLLOW) != 0) return -errno;
+  fill(status, found);
+  return 0;
+}
+
+int system_calls::rename_new_in(int from_directory, const char* from, int to_directory, const char* to) noexcept {
+  return or_errno(::renameat2(from_directory, from, to_directory, to, RENAME_NOREPLACE));
+}
+
+int system_calls::remove_in(int directory, const char* name) noexcept {
+  return or_errno(::unlinkat(directory, name, 0));
 }
 
 int system_calls::remove(const char* path) noexcept {

@@ -18,6 +18,7 @@ namespace annals::io {
 namespace {
 
 constexpr unsigned directory_mode = 0700;
+constexpr unsigned permissions = 0777;
 constexpr int open_tries = 1000;  // each takes microseconds; somebody may be renaming as fast as that
 
 error not_regular(const std::string& path, std::string_view found) {
@@ -226,18 +227,6 @@ std::optional<error> file::sync_all() const {
   return synced(path_, failed);
 }
 
-result<bool> file::lock() const {
-  int failed = -EINTR;
-  while (failed == -EINTR) failed = calls().lock(fd_, true);
-  if (failed == -EWOULDBLOCK) return false;
-  if (failed < 0) return system_error("lock", path_, failed);
-  return true;
-}
-
-void file::unlock() const noexcept {
-  if (fd_ >= 0) calls().lock(fd_, false);
-}
-
 std::optional<error> file::make_like(const file_status& like) const {
   const auto now = status();
   if (!now) return now.error();
@@ -246,8 +235,8 @@ std::optional<error> file::make_like(const file_status& like) const {
     const int failed = calls().set_owner(fd_, like.owner, like.group);
     if (failed < 0) return system_error("give to its owner", path_, failed);
   }
-  if (now->mode != like.mode) {
-    const int failed = calls().set_mode(fd_, like.mode);
+  if (now->mode != (like.mode & permissions)) {
+    const int failed = calls().set_mode(fd_, like.mode & permissions);
     if (failed < 0) return system_error("set the mode of", path_, failed);
   }
   return std::nullopt;
@@ -271,16 +260,6 @@ std::optional<error> rename(const std::string& from, const std::string& to) {
   const int failed = calls().rename(from.c_str(), to.c_str());
   if (failed == 0) return std::nullopt;
   return system_error("rename to '" + to + "'", from, failed);
-}
-
-std::optional<error> rename_new(const std::string& from, const std::string& to) {
-  const int failed = calls().rename_new(from.c_str(), to.c_str());
-  if (failed == 0) return std::nullopt;
-  error cause = system_error("rename to '" + to + "'", from, failed);
-  if (failed == -EINVAL) {
-    cause.message += "; expected a file system that can rename without replacing (renameat2(2), RENAME_NOREPLACE)";
-  }
-  return cause;
 }
 
 result<bool> remove(const std::string& path) {

@@ -63,12 +63,10 @@ class file {
   std::optional<error> sync_data() const;
   std::optional<error> sync_all() const;  // with mode, owner and times
 
-  // Sets mode, owner and group to those of `like` where they differ. Only root can set any owner.
+  // Sets the permissions, owner and group to those of `like` where they differ. Never sets the set-user-ID, set-group-ID and
+  // sticky bits. Only root can set any owner.
   std::optional<error> make_like(const file_status& like) const;
   void close() noexcept;
-  // flock(2), without a wait: false when another process or descriptor has the lock.
-  result<bool> lock() const;
-  void unlock() const noexcept;
   inline int descriptor() const noexcept { return fd_; }  // -1: none
   // Returns the descriptor, which the caller has to close.
   int release() noexcept;
@@ -84,12 +82,20 @@ class file {
 // The status of the file at `path` (of a symbolic link itself); nothing when the path does not exist.
 result<std::optional<file_status>> status_at(const std::string& path);
 
-// rename() replaces an existing file at `to`; rename_new() fails with EEXIST.
+// Replaces an existing file at `to`.
 std::optional<error> rename(const std::string& from, const std::string& to);
-std::optional<error> rename_new(const std::string& from, const std::string& to);
+
+// Renames the file that `expected` describes; fails with EEXIST when `to` exists, and with ESTALE when `from` names another
+// file by now: then that file keeps its name. Both directories are opened once, so a directory that is replaced during the call
+// does not lead it elsewhere.
+std::optional<error> rename_new(const std::string& from, const std::string& to, const file_status& expected);
 
 // Removes a file. False when it did not exist.
 result<bool> remove(const std::string& path);
+
+// Removes the file that `expected` describes. False when it did not exist; fails with ESTALE when the path names another file
+// by now.
+result<bool> remove(const std::string& path, const file_status& expected);
 
 // The space on the file system of `path`; of the nearest existing directory above it when the path does not exist.
 result<space_status> space_at(const std::string& path);
