@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "complain.h"
-#include "display/display.h"
 #include "exit_code.h"
 import annals;
 #include "exit_code_of.h"
@@ -23,11 +22,11 @@ int run_adopt(const adopt_arguments& arguments) {
     return files.error().code == annals::errc::invalid_argument ? refused : io_error;
   }
   for (const annals::adopted_file& one : *files) {
-    std::printf("%s %s -> %s\n", arguments.yes ? "renamed" : "would rename", display::visible(one.from).c_str(),
-                display::visible(one.to).c_str());
+    std::printf("%s %s -> %s\n", arguments.yes ? "renamed" : "would rename", annals::visible(one.from).c_str(),
+                annals::visible(one.to).c_str());
   }
   if (!arguments.yes) complain("nothing was done; --yes does it");
-  return std::fflush(stdout) == 0 ? ok : io_error;
+  return end_output(ok);
 }
 
 }  // namespace cli

@@ -89,19 +89,20 @@ std::unique_ptr<annals::archiver> make_archiver(const archive_arguments& argumen
   return made;
 }
 
-// Archives one segment; a failure is told, and does not keep the others from it.
-void archive_one(annals::archiver& archiver, const annals::segment_info& segment, const progress_bar& bar, totals& all) try {
+// Archives one segment. Reports a failure, so that the others can be archived.
+void archive_one(annals::archiver& archiver, const std::string& log, const annals::segment_info& segment,
+                 const progress_bar& bar, totals& all) {
   wait_for_age(segment.path);
   const std::uint64_t before = size_of(segment.path);
-  archiver.archive({segment.path, segment.number});
+  if (const auto failed = annals::archive_segment(log, {segment.path, segment.number}, archiver)) {
+    bar.clear();
+    complain_lines(failed->message);
+    all.code = std::max(all.code, failed->system_code == EWOULDBLOCK ? static_cast<int>(refused) : exit_code_of(*failed));
+    return;
+  }
   ++all.segments;
   all.bytes_in += before;
   all.bytes_out += size_of(segment.path + ".zst");
-} catch (const annals::failure& failed) {
-  bar.clear();
-  complain_lines(failed.what());
-  const int code = failed.cause().system_code == EWOULDBLOCK ? static_cast<int>(refused) : exit_code_of(failed.cause());
-  all.code = std::max(all.code, code);
 }
 
 int summarize(const totals& all, std::size_t waiting) {
@@ -117,8 +118,7 @@ int summarize(const totals& all, std::size_t waiting) {
     }
     std::printf("\n");
   }
-  if (std::fflush(stdout) != 0) return io_error;
-  return all.code;
+  return end_output(all.code);
 }
 
 }  // namespace
@@ -138,7 +138,7 @@ int run_archive(const archive_arguments& arguments) try {
     for (std::size_t i = 0; i < segments.size(); ++i) {
       bar.show(i + 1, done);
       const std::uint64_t of_this = size_of(segments[i].path);
-      archive_one(*archiver, segments[i], bar, all);
+      archive_one(*archiver, arguments.file, segments[i], bar, all);
       done += of_this;
     }
   }

@@ -18,12 +18,13 @@ namespace cli {
 
 namespace {
 
-// Reads a time as `annals query` does, in UTC. A day that is an end means its last microsecond.
+// Reads a time as `annals query` does, in UTC. The end of a hold is its last microsecond.
 std::optional<annals::time_point> time_of(const std::string& text, bool is_end) {
-  const bool is_day = text.size() == std::string_view("2026-01-31").size();
-  if (const auto day = annals::parse_timestamp(text + "T23:59:59.999999Z"); is_end && is_day && day) return day->time;
   const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-  return parse_human_time(text, now, false);
+  const auto read = parse_human_time(text, now, false);
+  if (!read) return std::nullopt;
+  if (!is_end) return read->begin;
+  return read->is_day ? read->end - std::chrono::microseconds(1) : read->end;
 }
 
 // The limits of a policy, as options.

@@ -29,14 +29,14 @@ int code_of(const annals::error& cause) {
 void print(const char* verb, const annals::planned_deletion& one) {
   const std::string events = one.segment.events ? ", " + std::to_string(*one.segment.events) + " events" : "";
   std::printf("%s segment %llu, %s%s, %llu bytes on disk: %s\n", verb, static_cast<unsigned long long>(one.segment.number),
-              display::visible(one.segment.path).c_str(), events.c_str(),
-              static_cast<unsigned long long>(one.segment.bytes_on_disk), display::visible(one.why).c_str());
+              annals::visible(one.segment.path).c_str(), events.c_str(),
+              static_cast<unsigned long long>(one.segment.bytes_on_disk), annals::visible(one.why).c_str());
 }
 
 int finish(const std::vector<annals::unmet_limit>& unmet, int code) {
-  const bool is_out = std::fflush(stdout) == 0;
+  code = end_output(code);
   for (const annals::unmet_limit& one : unmet) complain("not met: " + one.why);
-  return is_out ? code : io_error;
+  return code;
 }
 
 // The log and the policy that a configuration says.
@@ -114,10 +114,10 @@ int run_hold_list(const hold_arguments& arguments) {
     const std::string range = !one.from && !one.to ? "everything"
                                                    : (one.from ? "from " + text_of(one.from) : std::string("up")) +
                                                          (one.to ? " to " + text_of(one.to) : std::string(" on"));
-    std::printf("%s: %s; added %s by %s\n", display::visible(one.name).c_str(), range.c_str(), text_of(one.added).c_str(),
-                display::visible(one.by).c_str());
+    std::printf("%s: %s; added %s by %s\n", annals::visible(one.name).c_str(), range.c_str(), text_of(one.added).c_str(),
+                annals::visible(one.by).c_str());
   }
-  return std::fflush(stdout) == 0 ? ok : io_error;
+  return end_output(ok);
 }
 
 }  // namespace cli

@@ -12,6 +12,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.sinks.appender;
+import annals.segment;
 
 namespace annals {
 
@@ -48,6 +49,7 @@ void appender::look(time_point now) {
 }
 
 void appender::open(time_point now) {
+  if (auto refused = segment::refuse_as_log(path_)) throw sink_error(std::move(*refused));
   io::file opened = or_throw(io::file::open(path_, io::open_for::appending, mode_, &unsynced_directories_));
   const io::file_status identity = or_throw(opened.status());
   directory_changed();  // it is not known who created the file; no later step fails

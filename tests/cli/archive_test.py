@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """annals archive."""
+import fcntl
 import os
 import pty
 import subprocess
@@ -34,6 +35,18 @@ class Archive(CommandTest):
         self.assertEqual(self.lines(), [b"{}"])
         out, _ = self.run_annals("archive", self.log)
         self.assertIn("nothing to archive", out)
+
+    def test_a_reader_that_locks_segments_does_not_stop_the_archiver(self):
+        segments = [self.segment(number) for number in (1, 2)]
+        held = [os.open(path, os.O_RDONLY) for path, _ in segments]
+        for descriptor in held:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        out, err = self.run_annals("archive", self.log)
+        self.assertIn("2 of 2 segments archived", out)
+        self.assertEqual(err, "")
+        self.assertEqual(os.stat(self.log + ".lock").st_mode & 0o077, 0)
+        for descriptor in held:
+            os.close(descriptor)
 
     def test_the_level_is_the_archivers(self):
         sizes = []

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Deleting segments: what is deleted and told, and several processes at once.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +28,7 @@
 import annals;
 import annals.io;
 import annals.content.seekable;
+import annals.rotation.lock;
 import annals.segment;
 #include "log_files.h"
 #include "prune_log.h"
@@ -153,17 +157,43 @@ TEST_F(Prune, deletes_a_damaged_segment_and_says_what_could_be_counted) {
 
 TEST_F(Prune, leaves_a_segment_that_is_being_compressed_for_the_next_run) {
   make_log(4);
-  auto archiver = annals::io::file::open(log_.closed_name(1, long_ago + 24h, false), annals::io::open_for::reading);
-  ASSERT_TRUE(archiver);
-  ASSERT_TRUE(*archiver->lock());
+  auto archiver = annals::rotation::claim::of_segment(path_, 1);
+  ASSERT_TRUE(archiver) << archiver.error().message;
+  ASSERT_TRUE(*archiver);
   const auto outcome = annals::prune(path_, {.keep_segments = 2});
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(outcome->skipped, std::vector<std::string>{"segment 1: it is being compressed"});
   EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{1, 3, 4}));
-  archiver->close();
+  archiver->reset();
   ASSERT_TRUE(annals::prune(path_, {.keep_segments = 2}));
   EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{3, 4}));
   expect_one_event_and_one_record_for({1, 2});
+}
+
+// What a user can do who can only read the log, for example by its group.
+TEST_F(Prune, is_not_stopped_by_a_reader_that_locks_every_file_it_can_open) {
+  make_log(4);
+  log_.write_live(log_.lines(1, long_ago + 24h * 10));
+  ASSERT_EQ(::chmod(path_.c_str(), 0640), 0);
+  ASSERT_TRUE(annals::add_hold(path_, {.name = "case"}));  // makes the log's other files
+  ASSERT_TRUE(annals::remove_hold(path_, "case"));
+  std::vector<int> held;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) {
+    struct ::stat found = {};
+    ASSERT_EQ(::stat(entry.path().c_str(), &found), 0);
+    const bool is_segment = entry.path().string().starts_with(directory_ / "audit-");
+    if ((found.st_mode & 0044U) == 0 && !is_segment) continue;
+    held.push_back(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
+    ASSERT_EQ(::flock(held.back(), LOCK_EX | LOCK_NB), 0) << entry.path();
+    struct ::flock asked = {F_RDLCK, SEEK_SET, 0, 0, 0};
+    ASSERT_EQ(::fcntl(held.back(), F_OFD_SETLK, &asked), 0) << entry.path();
+  }
+  EXPECT_GE(held.size(), 5u);
+  const auto outcome = annals::prune(path_, {.keep_segments = 1});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_TRUE(outcome->skipped.empty());
+  EXPECT_EQ(log_.numbers_on_disk(), std::set<std::uint64_t>{4});
+  for (const int fd : held) ::close(fd);
 }
 
 TEST_F(Prune, removes_both_forms_and_what_a_dead_archiver_left) {

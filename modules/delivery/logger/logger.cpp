@@ -22,6 +22,7 @@ import annals.io;
 import annals.json;
 import annals.reader;
 import annals.ring.drain;
+import annals.segment;
 import annals.sinks.file;
 
 namespace annals {
@@ -62,6 +63,10 @@ logger_options checked(logger_options options) {
   }
   if (options.path.find('\0') != std::string::npos) {
     throw failure(invalid_argument("cannot make an audit logger: logger_options::path contains a NUL byte"));
+  }
+  if (auto refused = segment::refuse_as_log(options.path)) {
+    refused->message = "cannot make an audit logger: " + refused->message;
+    throw failure(std::move(*refused));
   }
   if (options.max_line_bytes < line_bytes_floor || options.max_line_bytes > limits::line_bytes_ceiling) {
     throw failure(invalid_argument("cannot make an audit logger: logger_options::max_line_bytes is " +

@@ -18,6 +18,7 @@ import annals.io;
 import annals.recovery;
 import annals.ring.drain;
 import annals.rotation;
+import annals.segment;
 import annals.sinks.file;
 
 namespace annals {
@@ -86,6 +87,7 @@ result<std::optional<std::uint64_t>> recover_journal(output& log, reporter& to) 
 }  // namespace
 
 result<log_recovery> recover_log(const std::string& path, notice_handler on_notice) try {
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   const auto on_error = [&](const error& what) {
     if (on_notice) on_notice(failure_notice(notice_code::other, what));
   };

@@ -16,6 +16,7 @@ module;
 #include <vector>
 module annals.archiver;
 import annals.io;
+import annals.retention;
 
 namespace annals {
 
@@ -103,7 +104,7 @@ void background_archiver::look_at(const std::vector<segment::closed_segment>& wa
 void background_archiver::archive(const segment::closed_segment& one) {
   in_work_ = one.number;
   const auto before = io::status_at(one.path);
-  const auto failed = try_archive(one);
+  const auto failed = archive_segment(live_path_, one, *archiver_);
   in_work_ = 0;
   attempts& of_segment = attempts_.at(one.number);
   if (!failed) {
@@ -125,15 +126,6 @@ void background_archiver::archive(const segment::closed_segment& one) {
   if (const auto left = io::status_at(one.path); left && !*left) return;  // deleted or archived by another process
   ++failed_;
   report_failure(*failed);
-}
-
-std::optional<error> background_archiver::try_archive(const segment::closed_segment& one) try {
-  archiver_->archive({one.path, one.number});
-  return std::nullopt;
-} catch (const failure& thrown) {
-  return thrown.cause();
-} catch (const std::exception& thrown) {
-  return error{errc::sink_failed, 0, "cannot archive '" + one.path + "': " + thrown.what()};
 }
 
 void background_archiver::put_off(attempts& of_segment) const {

@@ -65,7 +65,6 @@ class background_archiver {
   std::optional<std::chrono::nanoseconds> work();
   void look_at(const std::vector<segment::closed_segment>& waiting);
   void archive(const segment::closed_segment& one);
-  std::optional<error> try_archive(const segment::closed_segment& one);
   void put_off(attempts& of_segment) const;
   void report(const notice& what) const noexcept;
   void report_failure(const error& cause) const noexcept;

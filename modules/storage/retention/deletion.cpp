@@ -27,8 +27,8 @@ module;
 module annals.retention;
 import annals.content;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
+import annals.rotation.lock;
 import annals.segment;
 #include "internal.h"
 #include "words.h"
@@ -39,13 +39,13 @@ namespace retention {
 
 namespace {
 
-constexpr std::size_t batch_max = 64;  // segments whose files are locked at a time
+constexpr std::size_t batch_max = 64;  // segments that are claimed at a time
 constexpr unsigned file_mode = 0600;
 
 // A segment about to be deleted. While it lives, no archiver begins to compress it.
 struct victim {
   planned_deletion plan;
-  io::owned_file locked;  // its plain file, if it has one
+  std::optional<rotation::claim> claimed;  // if it is not compressed yet
 };
 
 // One run, while it is our turn.
@@ -184,8 +184,7 @@ class run {
                      "(annals rotate), and it can be done"};
   }
 
-  // Locks the plain file of a segment, so that no archiver brings it back; counts its events. False: it is left for the next
-  // run.
+  // Claims a segment, so that no archiver brings it back; counts its events. False: it is left for the next run.
   result<bool> prepare(victim& one) {
     segment_info& segment = one.plan.segment;
     const auto skip = [&](const std::string& why) {
@@ -193,11 +192,10 @@ class run {
       return false;
     };
     if (segment.state == segment_state::closed) {
-      auto taken = io::owned_file::take_existing(segment.path);
-      if (!taken && taken.error().system_code == ENOENT) return skip("it was compressed or removed meanwhile");
-      if (!taken) return std::move(taken.error());
-      if (!*taken) return skip("it is being compressed");
-      one.locked = std::move(**taken);
+      auto claimed = rotation::claim::of_segment(path_, segment.number);
+      if (!claimed) return std::move(claimed.error());
+      if (!*claimed) return skip("it is being compressed");
+      one.claimed = std::move(*claimed);
     }
     if (auto failed = known_.measure(segment)) {
       if (failed->system_code == ENOENT) return skip("it was compressed or removed meanwhile");
@@ -210,7 +208,7 @@ class run {
     std::vector<victim> victims;
     segment::planned_deletions planned;
     for (planned_deletion& plan : plans) {
-      victims.push_back({std::move(plan), {}});
+      victims.push_back({std::move(plan), std::nullopt});
       const auto is_ready = prepare(victims.back());
       if (!is_ready) return is_ready.error();
       if (*is_ready) {
@@ -315,6 +313,7 @@ result<prune_outcome> prune(inventory& known, const retention_policy& policy, bo
 }  // namespace retention
 
 result<prune_plan> plan_prune(const std::string& path, const retention_policy& policy) {
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   retention::inventory known(path);
   auto present = retention::look_at(known, policy);
   if (!present) return std::move(present.error());
@@ -322,6 +321,7 @@ result<prune_plan> plan_prune(const std::string& path, const retention_policy& p
 }
 
 result<prune_outcome> prune(const std::string& path, const retention_policy& policy) {
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   retention::inventory known(path);
   return retention::prune(known, policy, true);
 }

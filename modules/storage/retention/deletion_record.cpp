@@ -13,8 +13,8 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
+import annals.rotation.lock;
 import annals.segment;
 #include "internal.h"
 #include "words.h"

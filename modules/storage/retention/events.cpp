@@ -15,7 +15,6 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
 import annals.rotation;
 import annals.segment;
@@ -60,8 +59,8 @@ std::optional<error> append_durably(const std::string& path, const std::string& 
 
 result<turn> turn::take(const std::string& path, bool wait) {
   using std::chrono::nanoseconds;
-  auto taken =
-      io::owned_file::take(segment::deletion_log_path(path), file_mode, wait ? nanoseconds(turn_wait_max) : nanoseconds(0));
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
+  auto taken = rotation::claim::of_retention(path, wait ? nanoseconds(turn_wait_max) : nanoseconds(0));
   if (!taken) return std::move(taken.error());
   if (*taken) return turn(std::move(**taken));
   return error{errc::io, EWOULDBLOCK,

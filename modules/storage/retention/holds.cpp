@@ -25,8 +25,8 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
+import annals.rotation.lock;
 import annals.segment;
 #include "internal.h"
 #include "words.h"
@@ -170,6 +170,7 @@ bool retention::holds(const hold& one, const segment_info& segment) {
 }
 
 result<std::vector<hold>> list_holds(const std::string& path) {
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   const auto text = io::read_file(holds_path(path), file_bytes_max);
   if (!text) return text.error();
   if (!*text) return std::vector<hold>();
@@ -177,6 +178,7 @@ result<std::vector<hold>> list_holds(const std::string& path) {
 }
 
 result<hold> add_hold(const std::string& path, const hold& wanted) {
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   if (const std::string fault = fault_of_name(wanted.name); !fault.empty()) {
     return error{errc::invalid_argument, 0,
                  "cannot add the hold " + json::quoted(wanted.name) + ": the name is none: " + fault};

@@ -17,15 +17,15 @@ std::optional<error> append_durably(const std::string& path, const std::string& 
 
 // --- whose turn it is (events.cpp) ------------------------------------------------------------------------------------------
 
-// Whoever deletes, holds or adopts takes turns, by a flock(2) of the file of deletion records; writers are not held up by it.
+// Processes that delete, hold or adopt take turns. Writers do not wait for them.
 class turn {
  public:
   // Waits for others up to ten seconds, or not at all: errc::io with EWOULDBLOCK.
   static result<turn> take(const std::string& path, bool wait);
 
  private:
-  explicit inline turn(io::owned_file file) noexcept : file_(std::move(file)) {}
-  io::owned_file file_;
+  explicit inline turn(rotation::claim held) noexcept : held_(std::move(held)) {}
+  rotation::claim held_;
 };
 
 bool is_busy(const error& cause);

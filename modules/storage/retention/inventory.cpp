@@ -18,8 +18,8 @@ module;
 module annals.retention;
 import annals.content;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
+import annals.rotation.lock;
 import annals.segment;
 #include "internal.h"
 
@@ -141,6 +141,7 @@ std::vector<std::string> files_of(const segment_info& segment) {
 
 result<std::vector<segment_info>> list_segments(const std::string& path) {
   constexpr int looks_max = 20;
+  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   const auto holds = list_holds(path);
   if (!holds) return holds.error();
   retention::inventory known(path);
@@ -150,7 +151,8 @@ result<std::vector<segment_info>> list_segments(const std::string& path) {
     std::optional<error> failed;
     for (segment_info& one : *segments) {
       failed = known.measure(one);
-      if (failed) break;
+      if (failed && failed->system_code == ENOENT) break;
+      if (failed) one.damage = std::exchange(failed, std::nullopt)->message;  // and the others are listed all the same
       for (const hold& each : *holds) {
         const bool is_held = one.state != segment_state::live && retention::holds(each, one);
         if (is_held) one.held_by.push_back(each.name);
@@ -159,6 +161,10 @@ result<std::vector<segment_info>> list_segments(const std::string& path) {
     if (!failed) return segments;
     if (failed->system_code != ENOENT || looks == looks_max) return std::move(*failed);
   }
+}
+
+std::optional<std::string> log_of_file(std::string_view path) {
+  return segment::log_of(path);
 }
 
 }  // namespace annals

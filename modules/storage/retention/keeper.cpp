@@ -18,8 +18,8 @@ module;
 #include <vector>
 module annals.retention;
 import annals.io;
-import annals.io.owned_file;
 import annals.io.worker;
+import annals.rotation.lock;
 import annals.segment;
 import annals.event.text;
 #include "internal.h"

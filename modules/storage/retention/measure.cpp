@@ -18,8 +18,8 @@ module annals.retention;
 import annals.content;
 import annals.content.seekable;
 import annals.io;
-import annals.io.owned_file;
 import annals.json;
+import annals.rotation.lock;
 import annals.segment;
 #include "internal.h"
 

@@ -19,6 +19,7 @@ module;
 export module annals.retention;
 import annals.event;
 import annals.options;
+import annals.sink;
 #pragma GCC visibility push(default)
 
 export namespace annals {
@@ -53,6 +54,16 @@ struct segment_info {
 // compressed segment come from its facts (docs/archive-format.md), so that is quick; what has none is read: a plain segment at
 // about 1 GB/s, a foreign .zst as fast as it is decoded. Memory stays bounded. Errors: io, invalid_json (the file of holds).
 result<std::vector<segment_info>> list_segments(const std::string& path);
+
+// The log to which a file belongs by its name: the path of the live segment, for a closed segment and for the files beside a
+// log. Nothing for other names.
+std::optional<std::string> log_of_file(std::string_view path);
+
+// --- archiving -----------------------------------------------------------------------------------------------------------
+
+// Gives a closed segment of the log to an archiver, while no other process archives or deletes the segment. Errors: those of
+// the archiver; io with EWOULDBLOCK when another process archives or deletes it.
+std::optional<error> archive_segment(const std::string& path, const closed_segment& segment, archiver& with);
 
 // --- retention: the policy, and what follows from it ---------------------------------------------------------------------
 

@@ -70,19 +70,22 @@ std::optional<error> log_lock::open() {
   return failed;
 }
 
-// Sets `again` when the failure can come from a file that was replaced or cut at this moment.
-std::optional<error> log_lock::open_once(bool& again) {
+// The file, with a page.
+std::optional<error> log_lock::open_file() {
   if (auto refused = may_create()) return refused;
   auto opened = io::owned_file::open(path_, mode_, &grown_);
   if (!opened) return std::move(opened.error());
   file_ = std::move(*opened);
+  const auto status = file_.status();
+  if (!status) return status.error();
+  return status->bytes < sizeof(lock_page) ? set_up_page() : std::nullopt;
+}
+
+// Sets `again` when the failure can come from a file that was replaced or cut at this moment.
+std::optional<error> log_lock::open_once(bool& again) {
+  if (auto failed = open_file()) return failed;
   auto status = file_.status();
   if (!status) return std::move(status.error());
-  if (status->bytes < sizeof(lock_page)) {
-    if (auto failed = set_up_page()) return failed;
-    status = file_.status();
-    if (!status) return std::move(status.error());
-  }
   auto mapped = io::mapping::of(path_, sizeof(lock_page), *status);
   if (!mapped) {
     again = mapped.error().system_code == 0;

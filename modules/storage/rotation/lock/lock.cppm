@@ -8,6 +8,8 @@
 // there that it is inside an append, and checks that the page's epoch is the one it knows. The exclusive holder makes the epoch
 // odd and waits until no slot is inside an append. This is Dekker's algorithm, per slot, on sequentially consistent atomics.
 // When a process dies, the kernel releases its locks: that of the file and that of its slot's byte (F_OFD_SETLK).
+// Processes that archive or delete segments exclude each other by locks of other bytes of this file, and not by locks of the
+// segments, since a user who can only read the log could hold those.
 // docs/decisions.md has the reasons and the figures; tests/rotation/lock_model_test.cpp tries all interleavings.
 module;
 #include <atomic>
@@ -16,6 +18,7 @@ module;
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 export module annals.rotation.lock;
 import annals.event;
@@ -132,8 +135,10 @@ class log_lock {
   bool has_slot() const noexcept { return slot_ != nullptr; }
 
  private:
+  friend class claim;
   std::optional<error> open();
   std::optional<error> open_once(bool& again);
+  std::optional<error> open_file();
   std::optional<error> set_up_page();
   std::optional<error> wait_for_file();
   std::optional<error> wait_for_slots();
@@ -154,6 +159,22 @@ class log_lock {
   std::string path_;
   unsigned mode_;
   std::vector<std::string> grown_;  // directories to sync
+};
+
+// The right to do one thing with a log: to archive or delete one segment, or to change what is kept. Writers and readers take
+// no notice of it. Released by the destructor, and by the kernel when the process dies. Movable. Not thread-safe.
+class claim {
+ public:
+  // Claims the closed segment with this number. Nothing when another process has claimed it.
+  static result<std::optional<claim>> of_segment(const std::string& live_path, std::uint64_t number);
+
+  // Claims deleting, holding and adopting. Waits up to `wait` for another process; then nothing.
+  static result<std::optional<claim>> of_retention(const std::string& live_path, std::chrono::nanoseconds wait);
+
+ private:
+  explicit claim(io::owned_file file) noexcept : file_(std::move(file)) {}
+  static result<std::optional<claim>> take(const std::string& live_path, std::uint64_t offset, std::chrono::nanoseconds wait);
+  io::owned_file file_;
 };
 
 }  // namespace annals::rotation
