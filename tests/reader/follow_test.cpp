@@ -267,12 +267,23 @@ TEST_F(follow, reads_a_line_that_is_glued_to_the_fragment_of_another) {
 
 TEST_F(follow, does_not_take_an_object_inside_a_fragment_for_an_event) {
   const std::string nested = R"({"ts":"2026-03-07T12:00:00+00:00","container":"forged","action":"allowed"})";
-  for (const char* before : {R"("x":)", R"("x":[)", R"("x":[1,)", R"("x": )"}) {
+  for (const char* before :
+       {R"("x":)", R"("x":[)", R"("x":[1,)", R"("x": )", "\"x\":\t", "\"x\":\r", "\"x\":\r\r", "\"x\":[1,\r"}) {
     write_file(path, R"({"ts":"2026-03-07T12:00:00+00:00","container":"web","action":"a",)" + std::string(before) + nested +
                          "\n" + line("b"));
     begin();
     EXPECT_EQ(next(), "b") << before;
   }
+}
+
+// Each of these could begin the event that the line ends with; the search decodes the line once, and not once for each.
+TEST_F(follow, reads_the_event_at_the_end_of_a_long_line_full_of_beginnings) {
+  std::string text;
+  while (text.size() < 4'000'000) text += R"({"ts":"2026-03-07T12:00:00+00:00","x":[)";
+  write_file(path, text + timed_line(12, 0) + text + "\n" + line("b"));
+  begin();
+  EXPECT_EQ(next(), "denied");
+  EXPECT_EQ(next(), "b");
 }
 
 TEST_F(follow, takes_the_longest_and_the_shortest_of_times_as_a_limit) {
@@ -304,6 +315,33 @@ TEST_F(follow, reads_the_unfinished_last_line_of_a_replaced_file) {
   EXPECT_EQ(next(), "no newline");
   EXPECT_EQ(next(), "new");
   EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, keeps_few_files_open_when_the_file_is_replaced_very_quickly) {
+  const auto descriptors = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), std::filesystem::directory_iterator());
+  };
+  support::faulty_calls calls;
+  calls.freeze();  // so no replaced file is left for its age
+  write_file(path, line("0"));
+  begin();
+  EXPECT_EQ(next(), "0");
+  const auto before = descriptors();
+  std::vector<std::string> seen;
+  for (int i = 1; i <= 300; ++i) {
+    write_file(path + ".new", line(std::to_string(i)));
+    std::filesystem::rename(path + ".new", path);
+    if (const auto e = follower->next(0ms)) seen.push_back(e->action);
+    ASSERT_LT(descriptors(), before + 30) << "after " << i << " replacements";
+  }
+  for (int more = 0; more < 50; ++more) {
+    calls.advance(1s);
+    if (const auto e = follower->next(0ms)) seen.push_back(e->action);
+  }
+  ASSERT_EQ(seen.size(), 300U);
+  for (int i = 1; i <= 300; ++i) EXPECT_EQ(seen[static_cast<std::size_t>(i) - 1], std::to_string(i));
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_NE(damages[0].cause.find("too quickly"), std::string::npos) << damages[0].cause;
 }
 
 TEST_F(follow, survives_removal_of_the_file_and_of_its_directory) {

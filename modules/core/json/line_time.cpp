@@ -12,7 +12,6 @@ namespace annals::json {
 namespace {
 
 constexpr std::size_t time_text_bytes_max = 64;
-constexpr int appended_tries_max = 64;  // a hostile line may have any number of places that look like a beginning
 
 std::size_t find(std::string_view text, std::string_view part, std::size_t from) noexcept {
   const void* const found = ::memmem(text.data() + from, text.size() - from, part.data(), part.size());
@@ -34,12 +33,16 @@ bool ends_like_an_object(std::string_view line) noexcept {
   return last != std::string_view::npos && line[last] == '}';
 }
 
-// Where an event of ours may begin in a line, from `from` on. The bytes that are looked for cannot stand inside a JSON string,
-// where quotes are escaped. They can begin a nested object in a field of raw JSON, which is not an event: so not behind a
-// character that precedes a value.
-std::size_t possible_beginning(std::string_view line, std::size_t from) noexcept {
-  for (std::size_t at = line.find(line_beginning, from); at != std::string_view::npos; at = line.find(line_beginning, at + 1)) {
-    if (std::string_view(":,[ \t").find(line[at - 1]) == std::string_view::npos) return at;
+// Where an event of ours may begin behind the first byte of a line. The bytes that are looked for cannot stand inside a JSON
+// string, where quotes are escaped. They can begin a nested object, which is not an event: so not behind a character that can
+// precede a value. All those that remain inside an event are nested, so only the last one can begin the event that the line
+// ends with, and one attempt to decode it is enough.
+std::size_t possible_beginning(std::string_view line) noexcept {
+  constexpr std::string_view precede_values = ":,[ \t\r\n";
+  std::size_t at = line.rfind(line_beginning);
+  while (at != std::string_view::npos && at != 0) {
+    if (precede_values.find(line[at - 1]) == std::string_view::npos) return at;
+    at = line.rfind(line_beginning, at - 1);
   }
   return std::string_view::npos;
 }
@@ -59,12 +62,10 @@ std::string_view leading_time(std::string_view line) noexcept {
 }
 
 std::optional<appended_event> find_appended_event(std::string_view line) {
-  std::size_t at = line.empty() ? std::string_view::npos : possible_beginning(line, 1);
-  for (int tries = 0; at != std::string_view::npos && tries < appended_tries_max; ++tries) {
-    if (auto read = decode_line(line.substr(at))) return appended_event{at, std::move(*read)};
-    at = possible_beginning(line, at + 1);
-  }
-  return std::nullopt;
+  const std::size_t at = possible_beginning(line);
+  if (at == std::string_view::npos) return std::nullopt;
+  auto read = decode_line(line.substr(at));
+  return read ? std::optional(appended_event{at, std::move(*read)}) : std::nullopt;
 }
 
 line_time time_of(std::string_view line) {

@@ -93,6 +93,7 @@ void look_at(unit& work, const matcher& filter) try {
     look_at_part(work, eyes);
   }
   work.bytes = eyes.bytes;
+  work.undated = eyes.undated;
 } catch (...) {
   work.failed = std::current_exception();
 }

@@ -31,6 +31,9 @@ namespace {
 // notices within 100 ms.
 constexpr std::chrono::milliseconds grace{250};
 
+// Files that are kept open while others replace them quickly. Beyond that the reader does not wait for late writers.
+constexpr std::size_t successors_max = 16;
+
 // How long next() waits at most for a time given as a limit: the clock's arithmetic ends somewhere.
 constexpr std::chrono::hours wait_max{24 * 365};
 
@@ -77,6 +80,7 @@ struct follower::state {
   std::optional<event> rest;                      // an event whose newline will not come
   std::optional<std::chrono::nanoseconds> moved;  // when file was first seen not to be at the path any more
   std::deque<opened_file> successors;             // the files that others put at the path since, oldest first
+  bool told_crowded = false;                      // that there are too many of them
   std::optional<io::file_status> refused;         // what stood at the path and could not be opened
 };
 
@@ -126,10 +130,16 @@ bool follower::state::open() {
                ", but the live segment is " + std::to_string(log->live_number) + "; reading the log from its beginning");
     from = {};
   }
-  walk segments(path, std::move(*log), [this](std::uint64_t first, std::uint64_t last) {
-    told.missing(first, last, from.at.offset);
-    from = {{last + 1, 0}, 0};
-  });
+  walk segments(
+      path, std::move(*log),
+      [this](std::uint64_t first, std::uint64_t last) {
+        told.missing(first, last, from.at.offset);
+        from = {{last + 1, 0}, 0};
+      },
+      [this](const std::string& unreadable, const error& cause) {
+        told.unreadable(unreadable, cause);
+        from = {};
+      });
   if (!is_fresh && !is_ahead) segments.begin_at(from.at.segment);
   auto next = segments.next();
   if (!next) return false;
@@ -194,6 +204,7 @@ void follower::state::look_for_successor() {
     return;
   }
   if (!moved) moved = io::calls().uptime();
+  if (successors.size() >= successors_max) return;
   const auto is_known = [this](const io::file_status& found) {
     return std::any_of(successors.begin(), successors.end(),
                        [&](const opened_file& s) { return io::same_file(found, s.file.identity()); });
@@ -255,13 +266,19 @@ bool follower::state::move_on() {
     moved.reset();
     return true;
   }
-  const bool replaced = !successors.empty() && now - successors.front().seen >= grace;
+  const bool is_crowded = successors.size() >= successors_max;
+  if (is_crowded && !std::exchange(told_crowded, true)) {
+    report(lines.end(), 0,
+           "the file at the path is replaced too quickly; lines that are still written to replaced files are not read");
+  }
+  const bool replaced = !successors.empty() && (is_crowded || now - successors.front().seen >= grace);
   const bool removed = successors.empty() && moved && now - *moved >= grace && file.status().value().links == 0;
   if (!replaced && !removed) return false;
   end_file();
   if (replaced) {
     begin(std::move(successors.front().file), segment, true, 0);
     successors.pop_front();
+    told_crowded = told_crowded && !successors.empty();
   } else {
     from = {{segment, 0}, 0};
     file = {};

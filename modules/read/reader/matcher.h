@@ -119,11 +119,14 @@ class matcher {
     return !(filter_.since && *known.latest < *filter_.since) && !(filter_.until && *known.earliest >= *filter_.until);
   }
 
-  inline bool meets(const event& e) const {
-    if (has_times()) {
-      const auto ts = parse_timestamp(e.ts);
-      if (!ts || !meets_times(ts->time)) return false;
-    }
+  // Nothing: the event has no time that can be read.
+  inline std::optional<bool> meets_times(const event& e) const {
+    if (!has_times()) return true;
+    const auto ts = parse_timestamp(e.ts);
+    return ts ? std::optional(meets_times(ts->time)) : std::nullopt;
+  }
+
+  inline bool meets_texts(const event& e) const {
     return annals::meets(filter_.container, &e.container) && annals::meets(filter_.action, &e.action) &&
            annals::meets(filter_.dest, e.dest ? &*e.dest : nullptr) && contains_.are_in(e.line);
   }
@@ -168,7 +171,7 @@ class matcher {
     const std::string_view time = json::leading_time(line);
     if (time.empty()) return true;
     const auto ts = parse_timestamp(time);
-    return ts && meets_times(ts->time);
+    return !ts || meets_times(ts->time);
   }
 
   const scan_filter& filter_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -8,6 +9,7 @@ module;
 #include <utility>
 module annals.reader;
 import annals.recovery;
+import annals.io;
 import annals.json;
 import annals.segment;
 import annals.content;
@@ -24,7 +26,9 @@ class line_giver {
       : path_(path), take_(take), options_(options), told_(path, options) {}
 
   scan_result run() {
-    walk segments(path_, [this](std::uint64_t first, std::uint64_t last) { told_.missing(first, last); });
+    walk segments(
+        path_, [this](std::uint64_t first, std::uint64_t last) { told_.missing(first, last); },
+        [this](const std::string& file, const error& cause) { told_.unreadable(file, cause); });
     bool more = true;
     while (more) {
       auto next = segments.next();
@@ -40,10 +44,14 @@ class line_giver {
   }
 
  private:
-  // Behind the last line that may be given.
+  // Behind the last line that may be given. An incomplete last line may be one that is being written, in a file that can be a
+  // live segment.
   static std::uint64_t end_of_live(content::segment_reader& file) {
+    constexpr std::chrono::seconds age_min{1};  // writes take microseconds
     if (file.is_compressed()) return static_cast<std::uint64_t>(-1);
     const std::uint64_t end = file.bytes().value();
+    const bool may_be_live = file.path().ends_with(".jsonl") && !segment::log_of(file.path());
+    if (!may_be_live || io::calls().now() - file.status().value().modified > age_min) return end;
     content::backward_lines lines(file, end);  // owns the text of the line
     const auto last = lines.next();
     if (!last || last->terminated || json::decode_line(last->text)) return end;
@@ -53,15 +61,15 @@ class line_giver {
   bool give_segment(content::segment_reader& file, std::uint64_t end) {
     report_losses(file, told_);
     std::uint64_t expected = 0;
-    const bool more = file.each(0, end, {},
-                                [&](const content::piece& next) {
-                                  report_losses(file, told_);
-                                  const bool whole = next.offset == std::exchange(expected, next.offset + next.bytes.size());
-                                  return (whole || end_line()) && give(next.bytes);
-                                })
-                          .value();
+    const auto more = file.each(0, end, {}, [&](const content::piece& next) {
+      report_losses(file, told_);
+      const bool whole = next.offset == std::exchange(expected, next.offset + next.bytes.size());
+      return (whole || end_line()) && give(next.bytes);
+    });
     report_losses(file, told_);
-    return more;
+    if (more) return *more;
+    told_.unreadable(file.path(), more.error());
+    return !result_.stopped;
   }
 
   bool end_line() { return is_ended_ || give("\n"); }

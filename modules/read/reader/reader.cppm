@@ -33,6 +33,7 @@ struct damage {
   std::uint64_t bytes = 0;   // how many were passed over; 0 where it is no matter of bytes
   std::string cause;
   bool in_compressed = false;  // offset and bytes are in the compressed file: what these held is not known
+  bool is_unreadable = false;  // the system failed to open or read the file: what it holds from `offset` on is not known
 };
 
 // Closed segments that are gone, between events that are there. What they held is known from the records of their deletion.
@@ -80,8 +81,8 @@ struct tail_page {
 
 // The last `n` events of the log at `path`: none for n <= 0, or where there is neither a regular file at `path` nor a closed
 // segment. Reads files backwards in blocks, and decompresses frames backwards, no more of them than it needs (but for files of
-// frames over 8 MiB, which others make: those take a pass over the file). Throws annals::failure when a file cannot be read,
-// or there is a symbolic link at `path`.
+// frames over 8 MiB, which others make: those take a pass over the file). A closed segment that cannot be read is reported as
+// damage. Throws annals::failure when the live segment cannot be read, or there is a symbolic link at `path`.
 tail_page read_tail(const std::string& path, std::int64_t n = 50, const read_options& options = {});
 std::vector<event> tail_log(const std::string& path, std::int64_t n = 50, const read_options& options = {});
 
@@ -155,20 +156,23 @@ struct scan_result {
   std::uint64_t events = 0;   // given to `take`
   std::uint64_t damaged = 0;  // how often on_damage was told: of what was looked at, see scan
   std::uint64_t gaps = 0;
-  std::uint64_t bytes = 0;  // of lines that were looked at; the rest was passed over by its recorded times
-  bool stopped = false;     // by `take`
+  std::uint64_t bytes = 0;    // of lines that were looked at; the rest was passed over by its recorded times
+  std::uint64_t undated = 0;  // events that a filter of times left out since they have no `ts` that can be read
+  bool stopped = false;       // by `take`
 };
 
 // Gives the events that meet the filter, in the order of the log, to `take`, until that returns false. Sees every event that
 // was acknowledged before the call. Segments and frames whose recorded times lie outside [since, until) are not looked at, and
-// neither are lines whose bytes cannot meet the filter: damage there is not told. Throws annals::failure when a file cannot be
-// read, and what `take` throws.
+// neither are lines whose bytes cannot meet the filter: damage there is not told. A closed segment that cannot be read is
+// reported as damage. Throws annals::failure when the live segment cannot be opened or the directory cannot be listed, and what
+// `take` throws.
 scan_result scan(const std::string& path, const scan_filter& filter, const std::function<bool(const event&)>& take,
                  const scan_options& options = {});
 
 // Gives all lines of the log, be they events or not, as they are, to `take`, until that returns false: uncompressed, in order,
-// in pieces cut anywhere. A line that was never ended is ended, but for an incomplete last one of the log, which is left out
-// (unless it is an event). Of damage it tells only where bytes are lost.
+// in pieces cut anywhere. A line that was never ended is ended, except an incomplete last line that is being written: it is
+// left out when the file was changed within the last second, its name can be that of a live segment, and the line is no event.
+// Of damage it tells only where bytes are lost.
 scan_result read_lines(const std::string& path, const std::function<bool(std::string_view piece)>& take,
                        const read_options& options = {});
 
@@ -183,6 +187,7 @@ class [[gnu::visibility("hidden")]] reports {
  public:
   reports(std::string log, read_options options);
   void damaged(const damage& found);
+  void unreadable(const std::string& file, const error& cause);
   // Segments that are not there; of the first one, so many bytes had been read.
   void missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes = 0);
   std::uint64_t damages() const noexcept { return damages_; }

@@ -22,7 +22,7 @@ inline std::string cause_of(const content::line& line, std::string decoder_says)
 // `report` takes an offset, a number of bytes and a cause.
 template <class Report>
 std::optional<event> event_of(const content::line& line, Report report) {
-  auto read = json::decode_line(line.is_too_long() ? std::string_view() : line.text);
+  auto read = json::decode_line(line.is_too_long() ? std::string_view() : content::without_mark(line));
   if (read) return std::move(*read);
   auto appended = json::find_appended_event(line.text);
   if (!appended) {

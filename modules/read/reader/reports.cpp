@@ -33,6 +33,12 @@ void reports::damaged(const damage& found) {
   if (options_.on_damage) options_.on_damage(found);
 }
 
+void reports::unreadable(const std::string& file, const error& cause) {
+  damage found{.file = file, .cause = cause.message + "; the events in it were not read"};
+  found.is_unreadable = true;
+  damaged(found);
+}
+
 void reports::missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes) {
   ++gaps_;
   gap found{log_, first, last, read_bytes, 0, 0};

@@ -41,10 +41,15 @@ class scanner {
   }
 
   scan_result run() {
-    // Gaps are reported in their place, and so behind what is being worked on.
-    walk segments(path_, [this](std::uint64_t first, std::uint64_t last) {
-      if (drain()) told_.missing(first, last);
-    });
+    // Reported in their place, and so behind what is being worked on.
+    walk segments(
+        path_,
+        [this](std::uint64_t first, std::uint64_t last) {
+          if (drain()) told_.missing(first, last);
+        },
+        [this](const std::string& file, const error& cause) {
+          if (drain()) told_.unreadable(file, cause);
+        });
     while (!result_.stopped) {
       auto next = segments.next(by_times_);
       if (!next || !look_at_segment(std::move(next->file), next->is_live)) break;
@@ -62,6 +67,7 @@ class scanner {
     looker eyes{filter_, [&](event& found) { return give(found); }, [](std::uint64_t, std::uint64_t, const std::string&) {}};
     for (auto line = left.lines().begin(); line != left.lines().end() && eyes.look({0, *line, {}}); ++line) continue;
     result_.bytes += eyes.bytes;
+    result_.undated += eyes.undated;
   }
 
   bool look_at_segment(content::segment_reader file, bool is_live) {
@@ -80,15 +86,15 @@ class scanner {
     content::line_cutter cutter;
     const auto look = [&](const content::line_cutter::lines& some) { return eyes.look(some); };
     report_losses(file, told_);
-    const bool whole = file.each(0, end, by_times_,
-                                 [&](const content::piece& next) {
-                                   report_losses(file, told_);
-                                   return cutter.feed(next, look);
-                                 })
-                           .value() &&
-                       cutter.end(look);
+    const auto went_on = file.each(0, end, by_times_, [&](const content::piece& next) {
+      report_losses(file, told_);
+      return cutter.feed(next, look);
+    });
+    const bool whole = (!went_on || *went_on) && cutter.end(look);
     report_losses(file, told_);
+    if (!went_on) told_.unreadable(file.path(), went_on.error());
     result_.bytes += eyes.bytes;
+    result_.undated += eyes.undated;
     return whole;
   }
 
@@ -139,13 +145,24 @@ class scanner {
   // Tells and gives what was found in a unit. (Within it, the damage first.)
   bool take_unit() {
     const std::unique_ptr<unit> done = crew_->take();
-    if (done->failed) std::rethrow_exception(done->failed);
+    if (done->failed) report_failure(*done);
     for (const damage& found : done->damages) told_.damaged(found);
     result_.bytes += done->bytes;
+    result_.undated += done->undated;
     for (const event& found : done->events) {
       if (!give(found)) return false;
     }
     return true;
+  }
+
+  // A file that cannot be read on is reported once.
+  void report_failure(const unit& done) {
+    try {
+      std::rethrow_exception(done.failed);
+    } catch (const failure& failed) {
+      if (unreadable_ != done.file) told_.unreadable(done.file->path(), failed.cause());
+      unreadable_ = done.file;
+    }
   }
 
   bool give(const event& found) {
@@ -161,6 +178,7 @@ class scanner {
   reports told_;
   const bool with_ring_;
   scan_result result_;
+  std::shared_ptr<content::segment_reader> unreadable_;  // reported last
   std::optional<crew> crew_;
 };
 

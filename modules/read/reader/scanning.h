@@ -13,6 +13,7 @@ struct looker {
   std::function<void(std::uint64_t at, std::uint64_t bytes, std::string cause)> on_damage;
   bool is_live = false;  // an incomplete last line is none then
   std::uint64_t bytes = 0;
+  std::uint64_t undated = 0;  // events that only a filter of times left out, since they have no readable time
 
   inline bool look(const content::line_cutter::lines& some) {
     if (!some.one) {
@@ -33,7 +34,10 @@ struct looker {
     auto read = event_of(line, [&](std::uint64_t at, std::uint64_t count, std::string cause) {
       if (!may_be_written) on_damage(at, count, std::move(cause));
     });
-    return !read || !filter.meets(*read) || on_event(*read);
+    if (!read || !filter.meets_texts(*read)) return true;
+    const auto when = filter.meets_times(*read);
+    if (!when) ++undated;
+    return !when.value_or(false) || on_event(*read);
   }
 };
 
@@ -53,6 +57,7 @@ struct unit {
   std::vector<event> events;
   std::vector<damage> damages;
   std::uint64_t bytes = 0;
+  std::uint64_t undated = 0;
   std::exception_ptr failed;
   bool done = false;
 };

@@ -193,11 +193,17 @@ tail_page read_whole(const std::string& path, content::view log, std::int64_t n,
   } else if (!log.closed.empty()) {
     next.at = {log.live_number, 0};
   }
-  walk segments(path, std::move(log), [&](std::uint64_t first, std::uint64_t last) { reader.told().missing(first, last); });
+  walk segments(
+      path, std::move(log), [&](std::uint64_t first, std::uint64_t last) { reader.told().missing(first, last); },
+      [&](const std::string& file, const error& cause) { reader.told().unreadable(file, cause); });
   while (reader.wants_more()) {
     auto segment = segments.previous();
     if (!segment) break;
-    reader.read_closed(segment->file);
+    try {
+      reader.read_closed(segment->file);
+    } catch (const failure& failed) {  // its handlers' own exceptions are others
+      reader.told().unreadable(segment->file.path(), failed.cause());
+    }
   }
   tail_page page = reader.take();
   page.next = next;

@@ -24,11 +24,18 @@ std::optional<walk::stop> walk::next(const content::segment_reader::chooser& by_
     stop here;
     here.is_live = at_ == log_.closed.size();
     here.number = here.is_live ? log_.live_number : log_.closed[at_].number;
-    here.file = here.is_live ? std::move(log_.live) : content::open_closed(path_, log_.closed[at_], by_facts).value();
+    auto opened = here.is_live ? result<content::segment_reader>(std::move(log_.live))
+                               : content::open_closed(path_, log_.closed[at_], by_facts);
+    const std::string path = here.is_live ? path_ : log_.closed[at_].path;
     ++at_;
-    if (!here.file.is_open()) continue;  // deleted meanwhile, or there is no live segment
+    if (opened && !opened->is_open()) continue;  // deleted meanwhile, or there is no live segment
     if (expected_ && here.number != *expected_) missing_(*expected_, here.number - 1);
     expected_ = here.number + 1;
+    if (!opened) {
+      unreadable_(path, opened.error());
+      continue;
+    }
+    here.file = std::move(*opened);
     return here;
   }
   return std::nullopt;
@@ -37,11 +44,12 @@ std::optional<walk::stop> walk::next(const content::segment_reader::chooser& by_
 std::optional<walk::stop> walk::previous() {
   while (before_ > 0) {
     const closed_segment& one = log_.closed[--before_];
-    stop here{content::open_closed(path_, one).value(), one.number, false};
-    if (!here.file.is_open()) continue;
+    auto opened = content::open_closed(path_, one);
+    if (opened && !opened->is_open()) continue;
     if (one.number != expected_before_) missing_(one.number + 1, expected_before_);
     expected_before_ = one.number - 1;
-    return here;
+    if (opened) return stop{std::move(*opened), one.number, false};
+    unreadable_(one.path, opened.error());
   }
   return std::nullopt;
 }

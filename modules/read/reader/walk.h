@@ -6,8 +6,9 @@
 
 namespace annals {
 
-// Opens the segments of a log one after the other, in either direction, and reports the numbers that are missing between them.
-// A segment that is deleted after the look at the log is missing, too. Throws annals::failure.
+// Opens the segments of a log one after the other, in either direction, and reports the numbers that are missing between them,
+// and the closed segments that cannot be opened. A segment that is deleted after the look at the log is missing, too. Throws
+// annals::failure.
 class walk {
  public:
   struct stop {
@@ -17,10 +18,18 @@ class walk {
   };
   using reporter = std::function<void(std::uint64_t first, std::uint64_t last)>;
 
-  // Looks at the log. `missing` gets the first and the last number of each gap.
-  inline walk(const std::string& path, reporter missing) : walk(path, content::view_of(path).value(), std::move(missing)) {}
-  inline walk(std::string path, content::view log, reporter missing)
-      : path_(std::move(path)), log_(std::move(log)), missing_(std::move(missing)), before_(log_.closed.size()) {}
+  using failure_reporter = std::function<void(const std::string& path, const error& cause)>;
+
+  // Looks at the log. `missing` gets the first and the last number of each gap, `unreadable` the path of each closed segment
+  // that cannot be opened, and why.
+  inline walk(const std::string& path, reporter missing, failure_reporter unreadable)
+      : walk(path, content::view_of(path).value(), std::move(missing), std::move(unreadable)) {}
+  inline walk(std::string path, content::view log, reporter missing, failure_reporter unreadable)
+      : path_(std::move(path)),
+        log_(std::move(log)),
+        missing_(std::move(missing)),
+        unreadable_(std::move(unreadable)),
+        before_(log_.closed.size()) {}
 
   // Goes on at the segment with this number: a gap before the next one that is there is reported.
   void begin_at(std::uint64_t number);
@@ -35,6 +44,7 @@ class walk {
   std::string path_;
   content::view log_;
   reporter missing_;
+  failure_reporter unreadable_;
   std::size_t at_ = 0;                     // of next(), in the closed segments; behind them: the live one
   std::optional<std::uint64_t> expected_;  // the number of the next segment; nothing: any
   std::size_t before_;                     // of previous()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@ module;
 #include <utility>
 #include <vector>
 module annals.content;
+import annals.event.text;
 import annals.io;
 import annals.content.seekable;
 
@@ -32,11 +34,21 @@ bool begins_like_gzip(std::string_view bytes) noexcept {  // RFC 1952, 2.3.1
   return bytes.size() >= 2 && bytes.substr(0, 2) == "\x1f\x8b";
 }
 
-// `text` as one word of a shell.
-std::string shell_word(std::string_view text) {
-  std::string word = "'";
-  for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return word + "'";
+// What the first bytes of a file say it is, if that is none of our forms; empty for other bytes.
+std::string_view foreign_form(std::string_view first_bytes) noexcept {
+  struct form {
+    std::string_view begins;
+    std::string_view what;
+  };
+  constexpr std::array<form, 6> forms = {{{"\xff\xfe", "text in UTF-16"},
+                                          {"\xfe\xff", "text in UTF-16"},
+                                          {"\xfd\x37zXZ", "compressed with xz"},
+                                          {"BZh", "compressed with bzip2"},
+                                          {"\x04\x22\x4d\x18", "compressed with lz4"},
+                                          {"PK\x03\x04", "a zip archive"}}};
+  const auto found =
+      std::find_if(forms.begin(), forms.end(), [&](const form& one) { return first_bytes.starts_with(one.begins); });
+  return found == forms.end() ? std::string_view() : found->what;
 }
 
 error gzip_error(const std::string& path) {
@@ -44,7 +56,7 @@ error gzip_error(const std::string& path) {
   return {errc::invalid_argument, 0,
           "cannot read '" + path +
               "': it is compressed with gzip, which has no frames to seek in; expected plain lines or zstd. " +
-              "To convert it: gzip -dc " + shell_word(path) + " | zstd -o " + shell_word(plain + ".zst")};
+              "To convert it: gzip -dc " + shell_quoted(path) + " | zstd -o " + shell_quoted(plain + ".zst")};
 }
 
 }  // namespace
@@ -109,11 +121,16 @@ result<segment_reader> segment_reader::begin(std::unique_ptr<state> made, const 
   auto status = made->file->status();
   if (!status) return std::move(status.error());
   made->identity = *status;
-  char magic[4] = {};
+  char magic[5] = {};
   const auto got = made->file->read_at(magic, sizeof magic, 0);
   if (!got) return got.error();
   const std::string_view first(magic, *got);
   if (begins_like_gzip(first)) return gzip_error(made->path);
+  if (const std::string_view form = foreign_form(first); !form.empty()) {
+    return error{errc::invalid_argument, 0,
+                 "cannot read '" + made->path + "': it is " + std::string(form) +
+                     "; expected lines in UTF-8, plain or compressed with zstd"};
+  }
   made->compressed = begins_like_zstd(first) || made->path.ends_with(".zst");
   if (made->compressed && wanted) {
     const auto facts = seekable::read_facts(seekable::source(*made->file, made->path));

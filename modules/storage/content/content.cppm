@@ -134,6 +134,12 @@ struct line {
   inline bool is_too_long() const noexcept { return bytes > limits::read_line_bytes_max; }
 };
 
+// The text of a line without the byte order mark that some programs write at the beginning of a file.
+inline std::string_view without_mark(const line& one) noexcept {
+  constexpr std::string_view mark = "\xef\xbb\xbf";
+  return one.offset == 0 && one.text.starts_with(mark) ? one.text.substr(mark.size()) : one.text;
+}
+
 // Calls `take` with each line from `offset` on, until it returns false: false then. The last line may have no newline. `wanted`
 // and `end` as for segment_reader::each.
 result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t end, const segment_reader::chooser& wanted,

@@ -260,7 +260,7 @@ result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t
 }
 
 json::line_time time_of(const line& one) {
-  if (!one.is_too_long()) return json::time_of(one.text);
+  if (!one.is_too_long()) return json::time_of(without_mark(one));
   const auto appended = json::find_appended_event(one.text);
   return appended ? json::time_of(appended->read.line) : json::line_time();
 }

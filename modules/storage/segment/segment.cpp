@@ -63,6 +63,46 @@ std::string closed_path(std::string_view live_path, std::uint64_t number, time_p
   return path;
 }
 
+namespace {
+
+// What precedes the number in the name of a closed segment, without the dash; nothing for other names.
+std::optional<std::string_view> stem_of_closed_name(std::string_view name) noexcept {
+  take_suffix(name, ".tmp");
+  take_suffix(name, compressed_extension);
+  constexpr std::size_t tail_bytes = 1 + time_shape.size() + extension.size();  // "-20260131T235959Z.jsonl"
+  if (name.size() < tail_bytes) return std::nullopt;
+  const std::size_t dash = name.substr(0, name.size() - tail_bytes).rfind('-');
+  if (dash == 0 || dash == std::string_view::npos) return std::nullopt;
+  const std::string_view stem = name.substr(0, dash);
+  return parse_closed_name(name, stem) ? std::optional(stem) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> log_of(std::string_view path) {
+  const std::string_view directory = directory_prefix(path);
+  std::string_view name = path.substr(directory.size());
+  if (const auto stem = stem_of_closed_name(name)) return std::string(directory).append(*stem).append(extension);
+  for (const std::string_view suffix : {".lock", ".deleted", ".holds", ".holds.tmp", ".ring", ".journal"}) {
+    if (take_suffix(name, suffix) && name.ends_with(extension)) return std::string(directory).append(name);
+  }
+  return std::nullopt;
+}
+
+std::optional<error> refuse_as_log(std::string_view path) {
+  const std::string named = "cannot use '" + std::string(path) + "' as a log: ";
+  if (stem_of_closed_name(path.substr(directory_prefix(path).size()))) {
+    return error{errc::invalid_argument, 0, named + "it is a closed segment of '" + *log_of(path) + "'"};
+  }
+  if (const auto log = log_of(path)) {
+    return error{errc::invalid_argument, 0, named + "it is a file that belongs to the log '" + *log + "'"};
+  }
+  if (path.ends_with(compressed_extension)) {
+    return error{errc::invalid_argument, 0, named + "it is the name of a compressed file, to which nothing can be appended"};
+  }
+  return std::nullopt;
+}
+
 std::optional<closed_segment> parse_closed_name(std::string_view file_name, std::string_view stem) {
   closed_segment found;
   found.compressed = take_suffix(file_name, compressed_extension);

@@ -28,6 +28,13 @@ std::string closed_path(std::string_view live_path, std::uint64_t number, time_p
 // file, `path` included: it is left empty.
 std::optional<closed_segment> parse_closed_name(std::string_view file_name, std::string_view stem);
 
+// The log to which a file belongs by its name: the live path for a closed segment (compressed or not, finished or not) and for
+// the files beside a log (`<live path>.lock`, .deleted, .holds, .ring, .journal). Nothing for other names.
+std::optional<std::string> log_of(std::string_view path);
+
+// Why no log can have this path: the name is that of a file of another log, or of a compressed file. Nothing when it can.
+std::optional<error> refuse_as_log(std::string_view path);
+
 // The segments of a log at one moment.
 struct listing {
   std::vector<closed_segment> closed;       // in the order of their numbers, which may have gaps; one for each number
