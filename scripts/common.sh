@@ -27,19 +27,23 @@ configure() {
 
 compile() { cmake --build "build/$1" --parallel "$jobs" --target "${@:2}"; }  # compile PRESET TARGET...
 
-# python_venv DIRECTORY PACKAGE...: a virtual environment with packages of the Python package index.
+# python_venv NAME: build/NAME/venv, a virtual environment with the packages of scripts/requirements/NAME.txt. Only files with the hashes
+# that stand there are installed, whatever the package index offers, and nothing else is downloaded to build them.
 python_venv() {
-  local directory=$1
-  [ "$(cat "$directory/ready" 2>/dev/null)" = "${*:2}" ] && return 0
-  say "setup: ${*:2} into $directory"
+  local directory=build/$1/venv requirements=scripts/requirements wanted
+  wanted=$(cat "$requirements/build.txt" "$requirements/$1.txt" | sha256sum)
+  [ "$(cat "$directory/ready" 2>/dev/null)" = "$wanted" ] && return 0
+  say "setup: $requirements/$1.txt into $directory"
   rm -rf "$directory"
   mkdir -p "$(dirname "$directory")"
   python3 -m venv "$directory"
-  "$directory/bin/pip" install -q "${@:2}" || die "cannot install ${*:2} from the Python package index, which the tests need"
-  printf '%s\n' "${*:2}" >"$directory/ready"
+  { "$directory/bin/pip" install -q --require-hashes -r "$requirements/build.txt" &&
+    "$directory/bin/pip" install -q --require-hashes --no-build-isolation -r "$requirements/$1.txt"; } ||
+    die "cannot install the packages of $requirements/$1.txt from the Python package index, which the tests need"
+  printf '%s\n' "$wanted" >"$directory/ready"
 }
-conan_venv() { python_venv build/conan/venv 'conan>=2.5,<3'; }
-interop_venv() { python_venv build/interop/venv duckdb zstandard; }
+conan_venv() { python_venv conan; }
+interop_venv() { python_venv interop; }
 
 # run_tests PRESET [CTEST_ARGUMENT...]: runs more tests at a time than there are processors, since many of them wait. Those of a
 # sanitizer build keep their files in memory; those of a release build use the disk. Writes build/tests-PRESET.xml.
