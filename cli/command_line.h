@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace cli {
 
@@ -36,9 +37,16 @@ void add_text_or_json(CLI::App& command, bool& json, const std::string& help);
 CLI::Option* add_read(CLI::App& command, const std::string& name, const std::string& help, const std::string& expected,
                       const std::function<bool(const std::string&)>& take);
 
-void add_reading_commands(CLI::App& app, chosen_command& run);  // tail, query, cat, segments
+void add_reading_commands(CLI::App& app, chosen_command& run);  // tail, query, cat, verify, segments
 void add_writing_commands(CLI::App& app, chosen_command& run);  // log, rotate, recover
 void add_keeping_commands(CLI::App& app, chosen_command& run);  // prune, hold, adopt, archive
 void add_plugin_commands(CLI::App& app, chosen_command& run);   // config, plugins, plugin
+
+// The arguments behind the program's name, the last one first, as CLI11 takes them. `--name=` becomes `--name` and an empty
+// value.
+std::vector<std::string> with_empty_values(int argc, const char* const* argv);
+
+// What is wrong if the first argument is no command and no option; empty otherwise. Names the most similar command.
+std::string unknown_command(const CLI::App& app, int argc, const char* const* argv);
 
 }  // namespace cli

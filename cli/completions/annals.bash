@@ -6,7 +6,7 @@ _annals() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
   COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W 'log tail cat query segments recover rotate prune hold adopt archive config plugins plugin --help --version' -- "$current"))
+    COMPREPLY=($(compgen -W 'log tail cat query verify segments recover rotate prune hold adopt archive config plugins plugin --help --version' -- "$current"))
     return
   fi
   case "$command $previous" in
@@ -27,6 +27,7 @@ _annals() {
   case "$command $current" in
     'log -'*) COMPREPLY=($(compgen -W '--config --dest --detail --field --jsonl --help' -- "$current")) ;;
     'tail -'*) COMPREPLY=($(compgen -W '-n --lines -f --follow --output --help' -- "$current")) ;;
+    'verify -'*) COMPREPLY=($(compgen -W '--threads --help' -- "$current")) ;;
     'cat -'*) COMPREPLY=($(compgen -W '--help' -- "$current")) ;;
     'query -'*)
       COMPREPLY=($(compgen -W '--since --until --local --container --action --dest --contains --output --threads --help' -- "$current"))

@@ -22,7 +22,6 @@
 #include <vector>
 
 #include "complain.h"
-#include "display/display.h"
 #include "plugins/commands.h"
 import annals;
 #include "plugin_check/trial.h"
@@ -54,7 +53,7 @@ void print(const result_of_case& one, bool colour) {
   std::string_view why = one.got.why;
   while (!why.empty()) {
     const std::size_t end = why.find('\n');
-    std::printf("               %s\n", display::visible(why.substr(0, end)).c_str());
+    std::printf("               %s\n", annals::visible(why.substr(0, end)).c_str());
     why.remove_prefix(end == std::string_view::npos ? why.size() : end + 1);
   }
   std::fflush(stdout);
@@ -62,7 +61,7 @@ void print(const result_of_case& one, bool colour) {
 
 std::string xml(std::string_view text) {
   std::string out;
-  for (const char c : display::visible(text)) {
+  for (const char c : annals::visible(text)) {
     switch (c) {
       case '<': out += "&lt;"; break;
       case '>': out += "&gt;"; break;
@@ -103,7 +102,7 @@ exit_code cannot_write(const plugin_check_arguments& arguments) {
 
 int list_cases() {
   for (const check_case& one : check_cases()) std::printf("%-26s %s\n", one.name, one.demands);
-  return std::fflush(stdout) == 0 ? ok : io_error;
+  return end_output(ok);
 }
 
 // The cases that were asked for, or nothing where there is no such case.
@@ -136,8 +135,7 @@ int summarize(const std::vector<result_of_case>& results) {
   for (const result_of_case& one : results) ++counts[static_cast<std::size_t>(one.got.verdict)];
   std::printf("\n%d passed, %d failed, %d not checked, %d not applicable\n", counts[0], counts[1], counts[2], counts[3]);
   if (counts[2] != 0) std::printf("WHAT WAS NOT CHECKED IS NOT PROVEN; the lines above say what would check it.\n");
-  if (std::fflush(stdout) != 0) return io_error;
-  return counts[1] == 0 ? ok : refused;
+  return end_output(counts[1] == 0 ? ok : refused);
 }
 
 }  // namespace
@@ -162,7 +160,7 @@ int run_plugin_check(const plugin_check_arguments& given) try {
                                                                                                    : cannot_write(arguments);
   }
   std::printf("%s %s, ABI %u.%u, built by %s\n%s\n\n", info->name.c_str(), info->version.c_str(), info->abi_major,
-              info->abi_minor, info->compiler.c_str(), display::visible(arguments.file).c_str());
+              info->abi_minor, info->compiler.c_str(), annals::visible(arguments.file).c_str());
   const char* const no_color = std::getenv("NO_COLOR");
   const bool colour = ::isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
   std::vector<result_of_case> results;

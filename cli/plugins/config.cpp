@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "complain.h"
-#include "display/display.h"
 #include "plugins/commands.h"
 import annals;
 #include "exit_code_of.h"
@@ -18,7 +17,7 @@ namespace cli {
 namespace {
 
 void tell(std::string_view name, const std::string& value) {
-  std::printf("  %-20.*s %s\n", static_cast<int>(name.size()), name.data(), display::visible(value).c_str());
+  std::printf("  %-20.*s %s\n", static_cast<int>(name.size()), name.data(), annals::visible(value).c_str());
 }
 
 const char* name_of(annals::precision digits) {
@@ -64,7 +63,7 @@ int run_config_check(const config_check_arguments& arguments) try {
   if (!config.archiver_type.empty()) {
     archiver = examined(arguments.file, "archive", config, config.archiver_type, annals::plugin_kind::archiver);
   }
-  std::printf("%s: good\n", display::visible(arguments.file).c_str());
+  std::printf("%s: good\n", annals::visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);
   tell("sink", sink);
   tell("archive", archiver);
@@ -78,7 +77,7 @@ int run_config_check(const config_check_arguments& arguments) try {
   if (has_plugin && !arguments.load) {
     tell("not checked", "the plugins' own options (--no-load)");
   }
-  return std::fflush(stdout) == 0 ? ok : io_error;
+  return end_output(ok);
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());
   return exit_code_of(failed.cause());

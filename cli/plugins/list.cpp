@@ -51,15 +51,15 @@ std::string abi_of(unsigned major, unsigned minor) {
 
 void print_text(const annals::found_plugin& found) {
   if (!found.info) {
-    std::printf("refused  %s\n         %s\n", display::visible(found.path).c_str(),
-                display::visible(found.info.error().message).c_str());
+    std::printf("refused  %s\n         %s\n", annals::visible(found.path).c_str(),
+                annals::visible(found.info.error().message).c_str());
     return;
   }
   const annals::plugin_info& info = *found.info;
-  std::printf("%s %s  %s\n", display::visible(info.name).c_str(), display::visible(info.version).c_str(),
-              display::visible(info.path).c_str());
+  std::printf("%s %s  %s\n", annals::visible(info.name).c_str(), annals::visible(info.version).c_str(),
+              annals::visible(info.path).c_str());
   std::printf("         ABI %s, licence %s, built by %s, capabilities: %s\n", abi_of(info.abi_major, info.abi_minor).c_str(),
-              display::visible(info.license).c_str(), display::visible(info.compiler).c_str(), capabilities_of(info).c_str());
+              annals::visible(info.license).c_str(), annals::visible(info.compiler).c_str(), capabilities_of(info).c_str());
 }
 
 // One object a line.
@@ -97,7 +97,7 @@ int run_plugins(const plugins_arguments& arguments) try {
   if (!arguments.json) {
     const annals::plugin_abi ours = annals::host_abi();
     std::printf("This host has ABI %s. Searched, in this order:\n", abi_of(ours.major, ours.minor).c_str());
-    for (const std::string& directory : plugins.directories()) std::printf("  %s\n", display::visible(directory).c_str());
+    for (const std::string& directory : plugins.directories()) std::printf("  %s\n", annals::visible(directory).c_str());
     std::printf("\n");
   }
   int code = ok;
@@ -107,7 +107,7 @@ int run_plugins(const plugins_arguments& arguments) try {
     if (!found.info) code = refused;
   }
   if (all.empty() && !arguments.json) std::printf("no plugins\n");
-  return std::fflush(stdout) == 0 ? code : static_cast<int>(io_error);
+  return end_output(code);
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());
   return exit_code_of(failed.cause());

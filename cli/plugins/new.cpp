@@ -11,9 +11,9 @@
 #include <system_error>
 
 #include "complain.h"
-#include "display/display.h"
 #include "plugins/commands.h"
 #include "plugins/templates.h"
+import annals.event.text;
 
 namespace cli {
 
@@ -72,11 +72,11 @@ int run_plugin_new(const plugin_new_arguments& arguments) {
       complain("cannot write '" + path + "': " + why);
       return io_error;
     }
-    std::printf("%s\n", display::visible(path).c_str());
+    std::printf("%s\n", annals::visible(path).c_str());
   }
   std::printf("\nNext: read %s/README.md, which tells how to build it, to check it and to use it.\n",
-              display::visible(directory).c_str());
-  return std::fflush(stdout) == 0 ? ok : io_error;
+              annals::visible(directory).c_str());
+  return end_output(ok);
 }
 
 }  // namespace cli

@@ -80,7 +80,7 @@ int run_cat(const cat_arguments& arguments) try {
     code = output_failed();
     return false;
   };
-  for (const std::string& file : arguments.files) {
+  for (const std::string& file : without_parts_of_logs(arguments.files)) {
     if (!is_log(file)) {
       code = io_error;
       continue;
@@ -89,7 +89,7 @@ int run_cat(const cat_arguments& arguments) try {
     if (failed) break;
   }
   damages.flush();
-  return code;
+  return code == ok && !failed ? damages.code(ok) : code;
 } catch (const annals::failure& failed) {
   complain(failed.what());
   return io_error;

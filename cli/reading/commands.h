@@ -37,6 +37,11 @@ struct cat_arguments {
   std::vector<std::string> files;
 };
 
+struct verify_arguments {
+  std::string file;
+  unsigned threads = 1;
+};
+
 struct segments_arguments {
   std::string file;
   bool json = false;
@@ -45,6 +50,7 @@ struct segments_arguments {
 int run_tail(const tail_arguments& arguments);
 int run_query(const query_arguments& arguments);
 int run_cat(const cat_arguments& arguments);
+int run_verify(const verify_arguments& arguments);
 int run_segments(const segments_arguments& arguments);
 
 }  // namespace cli

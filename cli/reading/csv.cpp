@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <charconv>
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -14,9 +15,29 @@ namespace cli {
 
 namespace {
 
+// Whether a spreadsheet can take a cell that begins like this for a formula. The full-width forms of the signs count, too.
+bool begins_formula(std::string_view text) {
+  for (const std::string_view sign : {"=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20"}) {
+    if (text.starts_with(sign)) return true;
+  }
+  return false;
+}
+
+// `text` with an apostrophe before each formula that a spreadsheet could find in it: at its beginning, and behind what
+// separates cells or lines where commas do not, as in countries that write decimal fractions with a comma.
+std::string without_formulas(std::string_view text) {
+  std::string out;
+  bool begins_cell = true;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (begins_cell && begins_formula(text.substr(at))) out += '\'';
+    out += text[at];
+    begins_cell = std::string_view(";|\t\r\n").find(text[at]) != std::string_view::npos || (begins_cell && text[at] == '"');
+  }
+  return out;
+}
+
 std::string cell(std::string_view value, bool visible_only) {
-  std::string text = visible_only ? display::visible(value) : std::string(value);
-  if (!text.empty() && std::string_view("=+-@\t\r").find(text.front()) != std::string_view::npos) text.insert(0, 1, '\'');
+  const std::string text = without_formulas(visible_only ? annals::visible(value) : std::string(value));
   if (text.find_first_of("\",\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {

@@ -57,7 +57,8 @@ void add_tail(CLI::App& app, chosen_command& run) {
       "Examples:\n"
       "  annals tail -n 20 audit.jsonl\n"
       "  annals tail -f audit.jsonl --output json | jq .dest\n\n"
-      "NO_COLOR in the environment turns colours off. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+      "NO_COLOR in the environment turns colours off.\n"
+      "Exit status: 0 done, 2 wrong usage, 3 input or output failed, 4 some of the log is damaged or missing.");
   on_command(*tail, run, run_tail, arguments);
 }
 
@@ -67,8 +68,12 @@ void add_query(CLI::App& app, chosen_command& run) {
   query->add_option("FILE", arguments->files, "A log, a closed segment, or a file that another program rotated")
       ->required()
       ->check(not_empty);
-  query->add_option("--since", arguments->since, "Events at this time or later")->check(is_time)->type_name("TIME");
-  query->add_option("--until", arguments->until, "Events before this time")->check(is_time)->type_name("TIME");
+  query->add_option("--since", arguments->since, "Events at this time or later. Of a day: from its beginning")
+      ->check(is_time)
+      ->type_name("TIME");
+  query->add_option("--until", arguments->until, "Events before this time. Of a day: to its end")
+      ->check(is_time)
+      ->type_name("TIME");
   query->add_flag("--local", arguments->local, "Times without an offset are in the local time zone, not UTC");
   query->add_option("--container", arguments->container, "What the event is about. C* matches all that begins with C")
       ->type_name("C");
@@ -88,10 +93,11 @@ void add_query(CLI::App& app, chosen_command& run) {
       ->default_str("1");
   query->footer(
       "Examples:\n"
-      "  annals query audit.jsonl --since yesterday --until today --dest '203.0.113.*'\n"
+      "  annals query audit.jsonl --since yesterday --until yesterday --dest '203.0.113.*'\n"
       "  annals query audit.jsonl --since -3h --action denied --output count\n\n"
       "TIME: now, today, yesterday, -3h (that long ago), 2026-11-01, 2026-11-01T14:30, RFC 3339.\n"
-      "Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+      "Exit status: 0 events found, 1 none found, 2 wrong usage, 3 input or output failed, 4 some of the log is damaged or\n"
+      "missing.");
   on_command(*query, run, run_query, arguments);
 }
 
@@ -105,8 +111,27 @@ void add_cat(CLI::App& app, chosen_command& run) {
       "Examples:\n"
       "  annals cat audit.jsonl | jq -r .dest | sort | uniq -c\n"
       "  annals cat audit.jsonl.2.zst audit.jsonl.1 audit.jsonl\n\n"
-      "Prints every line as it is, events or not. Exit status: 0 done, 2 wrong usage, 3 input or output failed.");
+      "Prints every line as it is, events or not. Exit status: 0 done, 2 wrong usage, 3 input or output failed, 4 some of the\n"
+      "log is damaged or missing.");
   on_command(*cat, run, run_cat, arguments);
+}
+
+void add_verify(CLI::App& app, chosen_command& run) {
+  const auto arguments = std::make_shared<verify_arguments>();
+  CLI::App* const verify = app.add_subcommand("verify", "Read all of a log and report damage");
+  verify->add_option("FILE", arguments->file, "A log, a closed segment, or a file that another program rotated")
+      ->required()
+      ->check(not_empty);
+  verify->add_option("--threads", arguments->threads, "How many processor cores to use")
+      ->check(CLI::Range(1U, threads_max).description(""))
+      ->type_name("N")
+      ->default_str("1");
+  verify->footer(
+      "Examples:\n"
+      "  annals verify audit.jsonl\n\n"
+      "Decodes every archive, compares every checksum, and reads every line. Does not detect lines that somebody changed.\n"
+      "Exit status: 0 no damage, 2 wrong usage, 3 input or output failed, 4 some of the log is damaged or missing.");
+  on_command(*verify, run, run_verify, arguments);
 }
 
 void add_segments(CLI::App& app, chosen_command& run) {
@@ -117,7 +142,7 @@ void add_segments(CLI::App& app, chosen_command& run) {
   segments->footer(
       "Examples:\n"
       "  annals segments audit.jsonl\n\n"
-      "Exit status: 0 done, 1 a segment is damaged, 2 wrong usage, 3 input or output failed.");
+      "Exit status: 0 done, 2 wrong usage, 3 input or output failed, 4 a segment is damaged.");
   on_command(*segments, run, run_segments, arguments);
 }
 
@@ -127,6 +152,7 @@ void add_reading_commands(CLI::App& app, chosen_command& run) {
   add_tail(app, run);
   add_query(app, run);
   add_cat(app, run);
+  add_verify(app, run);
   add_segments(app, run);
 }
 

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -62,6 +61,8 @@ bool event_printer::flush() {
 }
 
 void damage_printer::operator()(const annals::damage& found) {
+  is_damaged_ = true;
+  is_unreadable_ = is_unreadable_ || found.is_unreadable;
   if (found.cause == cause_) {
     ++more_;
     bytes_ += found.bytes;
@@ -71,10 +72,11 @@ void damage_printer::operator()(const annals::damage& found) {
   cause_ = found.cause;
   std::string text = found.file + ": at offset " + std::to_string(found.offset) + ": ";
   if (found.bytes != 0) text += std::to_string(found.bytes) + (found.in_compressed ? " compressed" : "") + " bytes skipped: ";
-  complain(text + found.cause);
+  complain(found.is_unreadable ? found.cause : text + found.cause);
 }
 
 void damage_printer::operator()(const annals::gap& found) {
+  is_damaged_ = is_damaged_ || !found.events;  // a deletion that was recorded is no damage
   flush();
   complain(found.log + ": " + to_string(found));
 }
@@ -83,13 +85,6 @@ void damage_printer::flush() {
   if (more_ != 0) complain("and " + std::to_string(more_) + " more of that kind, " + std::to_string(bytes_) + " bytes in all");
   cause_.clear();
   more_ = bytes_ = 0;
-}
-
-int output_failed() {
-  const int cause = errno;
-  if (cause == EPIPE) return ok;  // the reader has seen enough
-  complain(std::string("cannot write the output: ") + std::strerror(cause));
-  return io_error;
 }
 
 bool is_log(const std::string& file) {
@@ -104,6 +99,19 @@ bool is_log(const std::string& file) {
   if (annals::read_tail(file, 0).next != annals::cursor{}) return true;
   complain("there is no log at '" + file + "'");
   return false;
+}
+
+std::vector<std::string> without_parts_of_logs(const std::vector<std::string>& files) {
+  std::vector<std::string> kept;
+  for (const std::string& file : files) {
+    const auto log = annals::log_of_file(file);
+    if (log && std::find(files.begin(), files.end(), *log) != files.end()) {
+      complain("'" + file + "' belongs to the log '" + *log + "', which is read with all its segments; read once");
+    } else {
+      kept.push_back(file);
+    }
+  }
+  return kept;
 }
 
 }  // namespace cli

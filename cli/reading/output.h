@@ -34,7 +34,14 @@ class damage_printer {
   void operator()(const annals::gap& found);
   void flush();
 
+  // The exit code of a command that would end with `code`, after what was reported.
+  int code(int code) const {
+    return is_unreadable_ ? static_cast<int>(io_error) : is_damaged_ ? static_cast<int>(damaged) : code;
+  }
+
  private:
+  bool is_damaged_ = false;
+  bool is_unreadable_ = false;
   std::string cause_;
   std::uint64_t more_ = 0;
   std::uint64_t bytes_ = 0;
@@ -45,10 +52,11 @@ inline annals::read_options reporting_to(damage_printer& damages) {
           .on_gap = [&damages](const annals::gap& found) { damages(found); }};
 }
 
-// Standard output failed, as errno says: tells it and returns the exit code.
-int output_failed();
-
 // Is there a log at `file`: a file, or closed segments whose live one is not there? Says so where there is none.
 bool is_log(const std::string& file);
+
+// The files of a command line that are to be read: without segments and other files of a log that is named, too. Those are
+// reported.
+std::vector<std::string> without_parts_of_logs(const std::vector<std::string>& files);
 
 }  // namespace cli

@@ -34,14 +34,16 @@ std::optional<annals::text_match> match_of(const std::optional<std::string>& giv
   return annals::text_match{*given, false};
 }
 
-std::optional<annals::time_point> time_of(const std::string& given, annals::time_point now, bool local) {
+std::optional<human_time> time_of(const std::string& given, annals::time_point now, bool local) {
   return given.empty() ? std::nullopt : parse_human_time(given, now, local);
 }
 
 annals::scan_filter filter_of(const query_arguments& arguments) {
   const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-  return {.since = time_of(arguments.since, now, arguments.local),
-          .until = time_of(arguments.until, now, arguments.local),
+  const auto since = time_of(arguments.since, now, arguments.local);
+  const auto until = time_of(arguments.until, now, arguments.local);
+  return {.since = since ? std::optional(since->begin) : std::nullopt,
+          .until = until ? std::optional(until->end) : std::nullopt,
           .container = match_of(arguments.container),
           .action = match_of(arguments.action),
           .dest = match_of(arguments.dest),
@@ -65,6 +67,8 @@ class result_printer {
     }
     return std::ferror(stdout) == 0;
   }
+
+  std::uint64_t events() const { return events_; }
 
   bool end() {
     if (form_ == output_form::count) put(std::to_string(events_) + "\n");
@@ -95,7 +99,8 @@ int run_query(const query_arguments& arguments) try {
   result_printer printer(arguments.output);
   int code = ok;
   bool broken = false;
-  for (const std::string& file : arguments.files) {
+  std::uint64_t undated = 0;
+  for (const std::string& file : without_parts_of_logs(arguments.files)) {
     if (!is_log(file)) {
       code = io_error;
       continue;
@@ -104,11 +109,18 @@ int run_query(const query_arguments& arguments) try {
       damages.flush();
       return printer(e);
     };
-    broken = annals::scan(file, filter, take, {.reading = reporting_to(damages), .threads = arguments.threads}).stopped;
+    const auto done = annals::scan(file, filter, take, {.reading = reporting_to(damages), .threads = arguments.threads});
+    undated += done.undated;
+    broken = done.stopped;
     if (broken) break;
   }
   damages.flush();
-  return printer.end() && !broken ? code : output_failed();
+  if (undated != 0) {
+    complain(std::to_string(undated) + (undated == 1 ? " event has" : " events have") +
+             " no time that can be read, and cannot be found by --since and --until");
+  }
+  if (!printer.end() || broken) return output_failed();
+  return code != ok ? code : damages.code(printer.events() == 0 ? no_match : ok);
 } catch (const annals::failure& failed) {
   complain(failed.what());
   return io_error;

@@ -49,7 +49,7 @@ std::string ratio_of(const annals::segment_info& one) {
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + display::visible(name);
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + annals::visible(name);
   return text;
 }
 
@@ -99,7 +99,7 @@ int run_segments(const segments_arguments& arguments) {
   const auto segments = annals::list_segments(arguments.file);
   if (!segments) {
     complain(segments.error().message);
-    return segments.error().code == annals::errc::invalid_json ? refused : io_error;
+    return exit_code_of(segments.error());
   }
   if (segments->empty()) {
     complain("there is no log at '" + arguments.file + "'");
@@ -108,7 +108,7 @@ int run_segments(const segments_arguments& arguments) {
   int code = ok;
   std::vector<row> rows = {{"SEGMENT", "STATE", "EVENTS", "BYTES", "ON DISK", "RATIO", "FIRST", "LAST", "HELD BY"}};
   for (const annals::segment_info& one : *segments) {
-    if (one.damage) code = refused;
+    if (one.damage) code = damaged;
     if (arguments.json) {
       print_json(one);
       continue;
@@ -119,7 +119,7 @@ int run_segments(const segments_arguments& arguments) {
                     time_of(one.first), time_of(one.last) + (one.is_last_guessed ? " (file)" : ""), joined(one.held_by)});
   }
   if (!arguments.json) print_rows(rows);
-  return std::fflush(stdout) == 0 ? code : io_error;
+  return end_output(code);
 }
 
 }  // namespace cli

@@ -16,14 +16,14 @@ int run_recover(const recover_arguments& arguments) {
   const auto done = annals::recover_log(arguments.file, [](const annals::notice& what) { complain(what.message); });
   if (!done) {
     complain(done.error().message);
-    return io_error;
+    return done.error().code == annals::errc::invalid_argument ? refused : io_error;
   }
   if (!done->found) {
     complain("there is nothing to recover: '" + arguments.file + "' has neither a ring nor a journal");
     return ok;
   }
   std::printf("%llu events recovered\n", static_cast<unsigned long long>(done->events));
-  return std::fflush(stdout) == 0 ? ok : io_error;
+  return end_output(ok);
 }
 
 }  // namespace cli

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "complain.h"
-#include "display/display.h"
 #include "writing/commands.h"
 import annals;
 
@@ -16,14 +15,14 @@ int run_rotate(const rotate_arguments& arguments) {
   const auto closed = annals::rotate_log(arguments.file);
   if (!closed) {
     complain(closed.error().message);
-    return io_error;
+    return closed.error().code == annals::errc::invalid_argument ? refused : io_error;
   }
   if (!*closed) {
     complain("nothing to close: '" + arguments.file + "' is empty or missing");
     return ok;
   }
-  std::printf("%s\n", display::visible((*closed)->path).c_str());
-  return std::fflush(stdout) == 0 ? ok : io_error;
+  std::printf("%s\n", annals::visible((*closed)->path).c_str());
+  return end_output(ok);
 }
 
 }  // namespace cli

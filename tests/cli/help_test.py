@@ -14,7 +14,7 @@ CLI = sys.argv[3]
 COMMANDS = {"log": ("--dest", "--detail", "--field", "--jsonl"), "tail": ("--lines", "--follow", "--output"),
             "cat": (), "query": ("--since", "--until", "--local", "--container", "--action", "--dest", "--contains", "--output",
                                  "--threads"),
-            "archive": ("--level", "--plugin"), "plugins": ("--config", "--directory", "--output"), "segments": ("--output",), "rotate": (),
+            "archive": ("--level", "--plugin"), "plugins": ("--config", "--directory", "--output"), "segments": ("--output",), "rotate": (), "verify": ("--threads",),
             "prune": ("--config", "--keep-for", "--keep-bytes", "--keep-segments", "--keep-free", "--dry-run"), "adopt": ("--yes",)}
 
 

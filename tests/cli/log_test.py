@@ -28,6 +28,29 @@ class Log(CommandTest):
         self.assertEqual({k: event[k] for k in "abcdefg"},
                          {"a": "1", "b": 1, "c": [1, {"k": None}], "d": "", "e": "x=y", "f": "[1]", "g": "a,b"})
 
+    def test_an_empty_value_behind_an_equals_sign_is_a_value(self):
+        self.run_annals("log", self.log, "web", "x", "--detail=", "--dest=")
+        entry = json.loads(self.lines()[0])
+        self.assertEqual((entry["detail"], entry["dest"]), ("", ""))
+
+    def test_an_unknown_command_is_named_with_the_most_similar_one(self):
+        self.assertEqual(self.run_annals("tial", self.log, code=2)[1], "annals: unknown command 'tial'; did you mean 'tail'?\n")
+        self.assertEqual(self.run_annals("qurey", self.log, code=2)[1], "annals: unknown command 'qurey'; did you mean 'query'?\n")
+        self.assertEqual(self.run_annals("frobnicate", code=2)[1], "annals: unknown command 'frobnicate'; see `annals --help`\n")
+
+    def test_output_that_cannot_be_written_is_reported_by_every_command(self):
+        self.run_annals("log", self.log, "web", "x")
+        config = self.log + ".json"
+        with open(config, "w", encoding="ascii") as file:
+            json.dump({"path": self.log}, file)
+        for arguments in (("segments", self.log), ("tail", self.log), ("query", self.log), ("cat", self.log), ("plugins",),
+                          ("archive", self.log), ("config", "check", config), ("plugin", "check", "--list"), ("rotate", self.log)):
+            for script in ('"$@" >/dev/full', '"$@" >&-'):
+                self.run_annals("log", self.log, "web", "x")  # something to rotate
+                done = subprocess.run(["sh", "-c", script, "sh", ANNALS, *arguments], capture_output=True, env=self.environment)
+                self.assertEqual(done.returncode, 3, (arguments, script))
+                self.assertIn(b"cannot write the output: ", done.stderr, (arguments, script))
+
     def test_values_are_bytes_and_never_interpreted(self):
         nasty = b"\xff\x1b[2J%s${x}\\n\n"
         subprocess.run([ANNALS.encode(), b"log", self.log.encode(), nasty, b"x", b"--detail=" + nasty], check=True)

@@ -62,18 +62,55 @@ class Segments(MaintenanceTest):
         self.assertAlmostEqual(found[1]["ratio"], found[1]["bytes"] / found[1]["bytes_on_disk"], delta=0.01)
         self.assertEqual(found[0]["last"], "2020-01-01T09:00:02+00:00")
 
+    def test_are_held_to_the_end_of_the_day_that_a_hold_ends_with(self):
+        self.make_log()
+        for day in ("yesterday", "today", "2026-01-31"):
+            self.run_annals("hold", "add", self.log, day, "--to", day)
+        for one in map(json.loads, self.run_annals("hold", "list", self.log, "--output", "json")[0].splitlines()):
+            self.assertTrue(one["to"].endswith("T23:59:59+00:00"), one)
+
     def test_of_a_damaged_log_say_so(self):
         self.make_log()
         name = self.path("audit-000002-20200102T090000Z.jsonl.zst")
         with open(name, "r+b") as file:
             file.truncate(os.path.getsize(name) - 8)
-        out, err = self.run_annals("segments", self.log, code=1)
+        out, err = self.run_annals("segments", self.log, code=4)
         self.assertIn("compressed, damaged", out)
         self.assertIn("damaged: ", err)
 
     def test_of_no_log_are_an_error(self):
         _, err = self.run_annals("segments", self.log, code=3)
         self.assertIn("there is no log at", err)
+
+
+class NamesOfOtherFiles(MaintenanceTest):
+    def test_are_refused_wherever_a_log_is_named(self):
+        self.make_log()
+        closed = [name for name in os.listdir(self.directory) if name.startswith("audit-")]
+        for suffix in (".lock", ".deleted", ".holds", ".ring", ".journal"):
+            with open(self.log + suffix, "ab"):
+                pass
+            closed.append("audit.jsonl" + suffix)
+        with open(self.path("other.jsonl.zst"), "wb") as file:
+            file.write(b"\x28\xb5\x2f\xfd")
+        with open(self.path("rotated.1"), "wb") as file:
+            file.write(b'{"ts":"2019-01-01T00:00:00Z"}\n')
+        before = {name: self.content(name) for name in sorted(os.listdir(self.directory))}
+        for name in [*closed, "other.jsonl.zst"]:
+            path = self.path(name)
+            for arguments in (("log", path, "web", "x"), ("rotate", path), ("hold", "add", path, "case"), ("hold", "list", path),
+                              ("hold", "remove", path, "case"), ("prune", path, "--keep-segments", "1"),
+                              ("prune", path, "--keep-segments", "1", "--dry-run"), ("archive", path), ("segments", path),
+                              ("adopt", path, self.path("rotated.1"), "--yes"), ("recover", path)):
+                _, err = self.run_annals(*arguments, code=1)
+                self.assertIn("as a log: it is", err, arguments)
+                if name.startswith("audit"):
+                    self.assertIn(f"'{self.log}'", err)
+            self.assertEqual({name: self.content(name) for name in sorted(os.listdir(self.directory))}, before, name)
+
+    def content(self, name):
+        with open(self.path(name), "rb") as file:
+            return file.read()
 
 
 class Prune(MaintenanceTest):

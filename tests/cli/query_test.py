@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """annals query and annals cat."""
+import bz2
 import csv
 import datetime
 import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 import unittest
@@ -35,8 +37,10 @@ class Query(CommandTest):
         times = [midnight - datetime.timedelta(days=2), midnight - datetime.timedelta(days=1), midnight, now]
         lines = self.log_of(*(line(t.isoformat()) for t in times))
         self.assertEqual(self.query("--since", "yesterday"), list(lines[1:]))
-        self.assertEqual(self.query("--since", "yesterday", "--until", "today"), [lines[1]])
-        self.assertEqual(self.query("--until", "yesterday"), [lines[0]])
+        self.assertEqual(self.query("--since", "yesterday", "--until", "yesterday"), [lines[1]])
+        self.assertEqual(self.query("--since", "yesterday", "--until", str(times[1].date())), [lines[1]])
+        self.assertEqual(self.query("--since", "today", "--until", "today"), list(lines[2:]))
+        self.assertEqual(self.query("--until", "yesterday"), list(lines[:2]))
         self.assertIn(lines[3], self.query("--since", "-1m"))
         self.assertEqual(self.query("--since", "-3d12h"), list(lines))
         self.assertEqual(self.query("--since", str(midnight.date()), "--until", (midnight + datetime.timedelta(days=2)).isoformat()),
@@ -49,12 +53,19 @@ class Query(CommandTest):
         self.assertEqual(self.query("--since", "2026-07-01T15:00", "--local", TZ="Europe/Berlin"), [lines[1]])
         self.assertEqual(self.query("--since", "2026-07-01T12:30", "--local", TZ="UTC+0"), [lines[1]])
 
+    def test_a_time_that_clocks_show_twice_is_both(self):
+        # In Berlin, 02:30 comes twice on 2026-10-25: at 00:30 and at 01:30 UTC.
+        lines = self.log_of(*(line(f"2026-10-25T0{hour}:{minute}:00+00:00") for hour in (0, 1) for minute in (15, 45)))
+        self.assertEqual(self.query("--since", "2026-10-25T02:30", "--local", TZ="Europe/Berlin"), list(lines[1:]))
+        self.assertEqual(self.query("--until", "2026-10-25T02:30", "--local", TZ="Europe/Berlin"), list(lines[:3]))
+        self.assertEqual(self.query("--since", "2026-10-25", "--until", "2026-10-25", "--local", TZ="Europe/Berlin"), list(lines))
+
     def test_filters(self):
         lines = self.log_of(line("2026-01-01T00:00:00+00:00", dest="203.0.113.7:443"), line("2026-01-01T00:00:01+00:00", "mail", "allowed"),
                             line("2026-01-01T00:00:02+00:00", dest="203.0.113.70:443", detail="m\u00fcnchen"))
         self.assertEqual(self.query("--dest", "203.0.113.7:443"), [lines[0]])
         self.assertEqual(self.query("--dest", "203.0.113.7*"), [lines[0], lines[2]])
-        self.assertEqual(self.query("--dest", "203.0.113.7"), [])
+        self.assertEqual(self.query("--dest", "203.0.113.7", code=1), [])
         self.assertEqual(self.query("--container", "ma*", "--action", "allowed"), [lines[1]])
         self.assertEqual(self.query("--contains", "m\u00fcnchen"), [lines[2]])
         self.assertEqual(self.query("--action", "denied", "--output", "count"), ["2"])
@@ -72,6 +83,18 @@ class Query(CommandTest):
             self.assertEqual(json.loads(row[5]), {"n": 1, "s": "t"})
         self.assertTrue(done.stdout.endswith(b"\r\n"))
 
+    def test_csv_runs_no_formula_in_spreadsheets_of_other_countries(self):
+        values = ["\uff1d1+1", "\uff0b1", "\uff0d1", "\uff201", "x;=1+1", "x;\uff1d1", "x|=1", "x\t=1", "x\n=1", "x\r\n@1", 'x;"=1"', "a;b=c"]
+        self.log_of(*(line("2026-01-01T00:00:00+00:00", detail=value) for value in values))
+        done = subprocess.run([ANNALS, "query", self.log, "--output", "csv"], capture_output=True, check=True)
+        rows = list(csv.reader(io.StringIO(done.stdout.decode(), newline="")))
+        self.assertEqual([row[4].replace("'", "") for row in rows[1:]], values)
+        # Whatever separates cells, none begins like a formula.
+        for separator in ",;|\t":
+            for text in done.stdout.decode().replace("\r", "\n").split("\n"):
+                for cell in text.split(separator):
+                    self.assertNotRegex(cell.lstrip('"'), "^[=+@\uff1d\uff0b\uff0d\uff20]", text)
+
     def test_hostile_values_are_shown_escaped_on_a_terminal(self):
         self.write(b'{"action":"x","detail":"a\\u001b[2Jb","k":"\xe2\x80\xae"}\n')
         for form in ("pretty", "json", "csv"):
@@ -88,7 +111,7 @@ class Query(CommandTest):
         self.assertIn("it is no regular file", self.run_annals("cat", self.directory, code=3)[1])
         with open(self.log, "ab") as file:
             file.write(b"garbage\n")
-        out, err = self.run_annals("query", self.log)
+        out, err = self.run_annals("query", self.log, code=4)
         self.assertEqual(len(out.splitlines()), 1)
         self.assertIn("7 bytes skipped", err)
 
@@ -125,6 +148,121 @@ class Query(CommandTest):
         self.assertEqual(self.run_annals("cat", self.log)[0], '{"a":1}\ngarbage\n{"torn":\n{"a":2}\n')
         os.remove(self.log)
         self.assertEqual(self.run_annals("cat", self.log)[0], '{"a":1}\ngarbage\n{"torn":\n')
+
+    def test_the_exit_code_says_whether_events_were_found(self):
+        self.log_of(line("2026-01-01T00:00:00+00:00"))
+        for arguments in ((), ("--output", "count"), ("--output", "csv"), ("--threads", "2")):
+            self.run_annals("query", self.log, "--action", "denied", *arguments, code=0)
+            self.run_annals("query", self.log, "--action", "absent", *arguments, code=1)
+
+    def test_events_without_a_time_are_counted_where_times_are_asked_for(self):
+        self.log_of(line("2026-01-01T00:00:00+00:00"), line("yesterday"), '{"action":"denied"}', line("yesterday", action="other"))
+        for threads in ("1", "2"):
+            out, err = self.run_annals("query", self.log, "--since", "2026-01-01", "--action", "denied", "--threads", threads)
+            self.assertEqual(len(out.splitlines()), 1)
+            self.assertIn("2 events have no time that can be read", err)
+        self.assertEqual(self.run_annals("query", self.log, "--action", "denied")[1], "")
+
+    def closed(self, number, content, end=".jsonl"):
+        path = os.path.join(self.directory, f"audit-{number:06}-2026010{number}T000000Z{end}")
+        with open(path, "wb") as file:
+            file.write(content)
+        return path
+
+    def test_a_segment_that_cannot_be_read_hides_no_others(self):
+        texts = [line(f"2026-01-0{day}T00:00:00+00:00", n=day) for day in range(1, 6)]
+        self.log_of(texts[4])
+        for number in (1, 3):
+            self.closed(number, texts[number - 1].encode() + b"\n")
+        second = os.path.join(self.directory, "audit-000002-20260102T000000Z.jsonl")
+
+        def dangling():
+            os.symlink("nowhere", second)
+
+        def directory():
+            os.mkdir(second)
+
+        def gzipped():
+            self.closed(2, gzip.compress(texts[1].encode() + b"\n"), ".jsonl.zst")
+
+        def forbidden():
+            if os.geteuid() != 0:
+                os.chmod(self.closed(2, texts[1].encode() + b"\n"), 0)
+            else:
+                os.symlink("/etc/shadow", second)
+
+        for make in (dangling, directory, gzipped, forbidden):
+            make()
+            for arguments in (("query",), ("query", "--since", "2026-01-03"), ("query", "--threads", "2"), ("cat",), ("tail",)):
+                out, err = self.run_annals(arguments[0], self.log, *arguments[1:], code=3)
+                expected = {1, 3, 5} if "--since" not in arguments else {3, 5}
+                self.assertEqual({json.loads(one)["n"] for one in out.splitlines()}, expected, (make.__name__, arguments))
+                self.assertIn("audit-000002", err, (make.__name__, arguments))
+            for path in (second, second + ".zst"):
+                if os.path.isdir(path) and not os.path.islink(path):
+                    os.rmdir(path)
+                elif os.path.lexists(path):
+                    os.remove(path)
+
+    def test_a_segment_that_is_named_beside_its_log_is_read_once(self):
+        self.log_of(line("2026-01-02T00:00:00+00:00"))
+        closed = self.closed(1, line("2026-01-01T00:00:00+00:00").encode() + b"\n")
+        open(self.log + ".lock", "wb").close()
+        files = sorted(os.path.join(self.directory, name) for name in os.listdir(self.directory))
+        for command in ("query", "cat"):
+            out, err = self.run_annals(command, *files)
+            self.assertEqual(len(out.splitlines()), 2)
+            self.assertIn("belongs to the log", err)
+            self.assertEqual(len(self.run_annals(command, closed)[0].splitlines()), 1)
+
+    def test_cat_gives_an_incomplete_last_line_unless_it_is_being_written(self):
+        torn = b'{"a":1}\n{"torn'
+        named = os.path.join(self.directory, "audit.jsonl.1")
+        for path in (named, self.closed(1, torn)):
+            with open(path, "wb") as file:
+                file.write(torn)
+            self.assertEqual(self.run_annals("cat", path)[0].encode(), torn + b"\n")
+        self.write(torn)
+        os.utime(self.log, (1, 1))
+        os.remove(os.path.join(self.directory, "audit-000001-20260101T000000Z.jsonl"))
+        self.assertEqual(self.run_annals("cat", self.log)[0].encode(), torn + b"\n")
+
+    def test_a_byte_order_mark_hides_no_event(self):
+        text = line("2026-01-01T00:00:00+00:00")
+        self.write(b"\xef\xbb\xbf" + text.encode() + b"\n")
+        self.assertEqual(self.query("--since", "2026-01-01"), [text])
+        self.assertEqual(self.run_annals("tail", self.log)[0], text + "\n")
+
+    def test_files_in_other_forms_are_named(self):
+        text = line("2026-01-01T00:00:00+00:00") + "\n"
+        for content, what in ((text.encode("utf-16"), "UTF-16"), (lzma.compress(text.encode()), "xz"), (bz2.compress(text.encode()), "bzip2")):
+            path = os.path.join(self.directory, "foreign")
+            with open(path, "wb") as file:
+                file.write(content)
+            self.assertIn(what, self.run_annals("query", path, code=3)[1])
+
+    def test_verify_reads_all_and_says_whether_there_is_damage(self):
+        texts = [line(f"2026-01-0{day}T00:00:00+00:00", n=day) for day in range(1, 4)]
+        self.log_of(texts[2])
+        self.closed(1, texts[0].encode() + b"\n")
+        plain = self.closed(2, (texts[1].encode() + b"\n") * 1000)
+        self.assertRegex(self.run_annals("verify", self.log)[0], r": 1002 events, \d+ bytes of lines read: no damage\n$")
+        subprocess.run(["zstd", "-q", "--rm", "--check", plain], check=True)
+        self.assertIn("1002 events", self.run_annals("verify", self.log, "--threads", "2")[0])
+        with open(plain + ".zst", "r+b") as file:
+            file.seek(-6, os.SEEK_END)
+            byte = file.read(1)
+            file.seek(-6, os.SEEK_END)
+            file.write(bytes([byte[0] ^ 1]))
+        out, err = self.run_annals("verify", self.log, code=4)
+        self.assertIn("damaged, see above", out)
+        self.assertIn("audit-000002", err)
+        for command in ("query", "cat", "tail"):
+            self.run_annals(command, self.log, code=4)
+        self.closed(3, texts[1].encode() + b"\n")
+        os.remove(plain + ".zst")
+        self.assertIn("segment 2", self.run_annals("verify", self.log, code=4)[1])
+        self.run_annals("verify", self.log + "x", code=3)
 
     def test_a_closed_pipe_ends_it_quietly(self):
         self.write(b'{"action":"x"}\n' * 200_000)

@@ -35,13 +35,20 @@ class Tail(CommandTest):
         out, _ = self.run_annals("tail", self.log)
         self.assertEqual([json.loads(l)["action"] for l in out.splitlines()], [str(i) for i in range(10, 60)])
 
+    def test_shows_very_many_in_bounded_memory(self):
+        self.write(b"garbage\n" + b"".join(line(str(i)) for i in range(25_000)) + b"garbage\n")
+        out, err = self.run_annals("tail", self.log, "-n", "21000", code=4)
+        self.assertEqual([json.loads(one)["action"] for one in out.splitlines()], [str(i) for i in range(4_000, 25_000)])
+        self.assertEqual(err.count("bytes skipped"), 1)
+        self.assertEqual(len(self.run_annals("tail", self.log, "-n", "999999999", code=4)[0].splitlines()), 25_000)
+
     def test_shows_nothing_of_zero(self):
         self.write(line("a"))
         self.assertEqual(self.run_annals("tail", self.log, "-n", "0")[0], "")
 
     def test_reports_damage_on_standard_error(self):
         self.write(line("a") + b"garb\x1bage\n" + line("b"))
-        out, err = self.run_annals("tail", self.log)
+        out, err = self.run_annals("tail", self.log, code=4)
         self.assertEqual(len(out.splitlines()), 2)
         self.assertIn(f"annals: {self.log}: at offset {len(line('a'))}: 8 bytes skipped: not valid JSON", err)
 
@@ -75,9 +82,18 @@ class Tail(CommandTest):
         self.assertIn('"denied  8.8.8.8:1"  "203.0.113.7:443   fine"\n', out)
         self.assertTrue(out.endswith('  denied               ""\n'), out)
 
+    def test_columns_cannot_be_forged_with_characters_that_look_like_blanks(self):
+        for blank in "\u00a0\u1680\u2000\u2003\u2007\u202f\u205f\u3000\u2800\u3164\U0001d159\U00016fe4\U00013440\U000e0000\ufff9\ue000\u0378":
+            forged = f"web{blank * 3}allowed{blank * 2}198.51.100.7:443"
+            with open(self.log, "wb") as file:
+                file.write(json.dumps({"ts": "t", "container": forged, "action": "denied", "detail": f"x{blank}{blank}user=root"}).encode() + b"\n")
+            out, _ = self.run_annals("tail", self.log, "--output", "pretty")
+            self.assertNotIn(blank, out, hex(ord(blank)))
+            self.assertIn("\\u", out)
+
     def test_much_damage_of_one_kind_is_one_report(self):
         self.write(line("a") + b"\n" * 1000 + b"x\n" + line("b"))
-        out, err = self.run_annals("tail", self.log)
+        out, err = self.run_annals("tail", self.log, code=4)
         self.assertEqual(len(out.splitlines()), 2)
         reports = err.splitlines()
         self.assertEqual(len(reports), 3, err)
@@ -89,6 +105,10 @@ class Tail(CommandTest):
                 self.assertEqual(subprocess.run([ANNALS, *arguments], stdout=full, env=self.environment).returncode, 3)
 
     def test_closed_standard_descriptors_do_no_harm(self):
+        self.write(line("a"))
+        shown = subprocess.run(["bash", "-c", f'"{ANNALS}" tail "{self.log}" >&-'], capture_output=True, env=self.environment)
+        self.assertEqual((shown.returncode, shown.stderr), (3, b"annals: cannot write the output: Bad file descriptor\n"))
+        os.remove(self.log)
         script = f'exec >&- 2>&- <&-; "{ANNALS}" log "{self.log}" web x; "{ANNALS}" log "{self.log}" web y --field ts=1'
         subprocess.run(["bash", "-c", script], env=self.environment)
         self.assertEqual(len(open(self.log, "rb").read().splitlines()), 1)
@@ -154,7 +174,7 @@ class Tail(CommandTest):
         self.run_annals("log", self.log, "web", "c")
         self.assertEqual(json.loads(following.line())["action"], "c")
         code, errors = following.end(signal.SIGTERM)
-        self.assertEqual(code, 0)
+        self.assertEqual(code, 4)
         self.assertIn("cut or rewritten", errors)
 
     def test_waits_for_a_log_that_is_not_there_yet(self):
@@ -173,6 +193,15 @@ class Tail(CommandTest):
             process.stdout.close()
             self.assertEqual(process.stderr.read(), b"")
         self.assertEqual(process.returncode, 0)
+
+    def test_a_follower_of_an_idle_log_ends_when_nobody_reads_any_more(self):
+        self.write(line("a"))
+        with subprocess.Popen([ANNALS, "tail", "-f", self.log], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              env=self.environment) as process:
+            process.stdout.readline()
+            process.stdout.close()
+            self.assertEqual(process.wait(30), 0)
+            self.assertEqual(process.stderr.read(), b"")
 
     def test_output_that_cannot_be_written_is_exit_code_3(self):
         self.write(line("a"))

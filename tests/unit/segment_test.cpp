@@ -48,6 +48,32 @@ TEST(segment_names, are_told_from_all_others) {
   }
 }
 
+TEST(log_of, tells_to_which_log_a_file_belongs_by_its_name) {
+  for (const std::string_view end : {".jsonl", ".jsonl.zst", ".jsonl.zst.tmp"}) {
+    EXPECT_EQ(log_of("d/my-audit-000042-20260131T235959Z" + std::string(end)), "d/my-audit.jsonl") << end;
+  }
+  for (const std::string_view end : {".lock", ".deleted", ".holds", ".ring", ".journal"}) {
+    EXPECT_EQ(log_of("d/audit.jsonl" + std::string(end)), "d/audit.jsonl") << end;
+  }
+  for (const std::string_view other :
+       {"audit.jsonl", "audit.jsonl.1", "audit.lock", "audit-42-20260131T235959Z.jsonl", "-000042-20260131T235959Z.jsonl",
+        "audit-000042-20260131T235959Z.json", "", "d/", "audit-000042-20260131T235959Z.jsonl/x"}) {
+    EXPECT_EQ(log_of(other), std::nullopt) << other;
+  }
+}
+
+TEST(a_log, can_have_any_name_except_that_of_another_file_of_a_log_and_of_an_archive) {
+  for (const std::string_view name : {"audit.jsonl", "audit.log", "/var/log/trail", "audit-2026.jsonl", "audit.jsonl.1"}) {
+    EXPECT_FALSE(refuse_as_log(name)) << name;
+  }
+  for (const std::string_view name : {"d/audit-000042-20260131T235959Z.jsonl", "audit-000042-20260131T235959Z.jsonl.zst",
+                                      "audit.jsonl.lock", "audit.jsonl.holds", "x.zst"}) {
+    const auto refused = refuse_as_log(name);
+    ASSERT_TRUE(refused) << name;
+    EXPECT_NE(refused->message.find(name), std::string::npos) << refused->message;
+  }
+}
+
 TEST(closed_segments, come_in_the_order_of_their_numbers_whatever_their_times_say) {
   const support::temp_directory dir;
   for (const std::string_view name :
