@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -19,6 +20,13 @@ import annals.content;
 namespace annals {
 
 namespace {
+
+// False for the names of closed segments, and for those that logrotate gives: "audit.jsonl.1", "audit.jsonl-20261101".
+bool may_be_live(std::string_view path) {
+  const std::size_t digits = path.find_last_not_of("0123456789") + 1;  // npos + 1 is 0
+  const bool is_numbered = digits != 0 && digits != path.size() && (path[digits - 1] == '.' || path[digits - 1] == '-');
+  return !is_numbered && !segment::log_of(path);
+}
 
 class line_giver {
  public:
@@ -50,8 +58,7 @@ class line_giver {
     constexpr std::chrono::seconds age_min{1};  // writes take microseconds
     if (file.is_compressed()) return static_cast<std::uint64_t>(-1);
     const std::uint64_t end = file.bytes().value();
-    const bool may_be_live = file.path().ends_with(".jsonl") && !segment::log_of(file.path());
-    if (!may_be_live || io::calls().now() - file.status().value().modified > age_min) return end;
+    if (!may_be_live(file.path()) || io::calls().now() - file.status().value().modified > age_min) return end;
     content::backward_lines lines(file, end);  // owns the text of the line
     const auto last = lines.next();
     if (!last || last->terminated || json::decode_line(last->text)) return end;
