@@ -63,6 +63,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/io/files/file.cpp
   modules/core/io/files/trusted_file.cpp
   modules/core/io/files/expected_file.cpp
+  modules/core/io/mappings/bus_guard.cpp
   modules/core/io/mappings/mapping.cpp
   modules/core/io/mappings/wrapped_mapping.cpp
   modules/core/io/owned_file/owned_file.cpp
@@ -97,6 +98,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/read/reader/crew.cpp
   modules/read/reader/cursor.cpp
   modules/read/reader/follow.cpp
+  modules/read/reader/look_at.cpp
   modules/read/reader/read_lines.cpp
   modules/read/reader/reports.cpp
   modules/read/reader/scan.cpp

@@ -3,6 +3,7 @@
 // The journal's file, whatever a loss of power left of it, and what it brings back into the log.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -46,8 +47,7 @@ std::string line_of(std::size_t number, std::size_t bytes = 40) {
 class a_journal : public testing::Test {
  protected:
   journal open(std::size_t pages = 64) {
-    return journal::open(log_path, pages * page, 0600, [this](const annals::notice& what) { heard.push_back(what.message); })
-        .value();
+    return journal::open(log_path, pages * page, [this](const annals::notice& what) { heard.push_back(what.message); }).value();
   }
   void append(journal& to, const std::string& lines) {
     const auto failed = to.append(lines, static_cast<std::size_t>(std::count(lines.begin(), lines.end(), '\n')));
@@ -114,8 +114,7 @@ TEST_F(a_journal, that_cannot_be_read_is_an_error_and_stays_where_it_is) {
   {
     support::faulty_calls calls;
     calls.fail(support::call::read_at, EIO);
-    const auto refused =
-        journal::open(log_path, page, 0600, [this](const annals::notice& what) { heard.push_back(what.message); });
+    const auto refused = journal::open(log_path, page, [this](const annals::notice& what) { heard.push_back(what.message); });
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, annals::errc::io) << refused.error().message;
   }
@@ -136,7 +135,7 @@ TEST_F(a_journal, without_lines_tells_that_the_lap_before_is_done_with) {
 
 TEST_F(a_journal, has_an_owner) {
   const journal one = open();
-  const auto refused = journal::open(log_path, 4 * page, 0600, {});
+  const auto refused = journal::open(log_path, 4 * page, {});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, annals::errc::ring_not_owned);
 }
@@ -151,6 +150,56 @@ TEST_F(a_journal, that_is_none_is_set_aside) {
     kept = kept || support::content_of(entry.path()) == "not a journal at all";
   }
   EXPECT_TRUE(kept);
+}
+
+TEST_F(a_journal, that_others_can_write_is_set_aside_and_not_read) {
+  {
+    journal one = open();
+    one.begin_lap({1, 0, 0, 0});
+    append(one, line_of(1));
+  }
+  ASSERT_EQ(::chmod(journal_path.c_str(), 0660), 0);
+  EXPECT_EQ(open().read_lap().value().count, 0U);
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_NE(heard[0].find("users other than its owner can write to it"), std::string::npos) << heard[0];
+}
+
+TEST_F(a_journal, that_another_user_made_is_set_aside_and_not_read) {
+  {
+    journal one = open();
+    one.begin_lap({1, 0, 0, 0});
+    append(one, line_of(1));
+  }
+  const auto made = annals::io::status_at(journal_path).value();
+  const support::hooked_calls calls([&](support::system_call& one) {
+    const std::int64_t done = one.run();
+    if (one.which == support::call::status_of && one.status->inode == made->inode) one.status->owner = 4321;
+    return done;
+  });
+  EXPECT_EQ(open().read_lap().value().count, 0U);
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_NE(heard[0].find("it belongs to user 4321"), std::string::npos) << heard[0];
+}
+
+// Whatever its check says: anybody can compute that.
+TEST_F(a_journal, whose_groups_hold_no_lines_brings_nothing_into_the_log) {
+  const std::pair<std::string, std::size_t> cases[] = {
+      {"\x1b[2J\n", 1}, {std::string("a\0b\n", 4), 1}, {"\xc3\xa4\n", 1},        {"\n\r\n", 2},
+      {line_of(1), 2},  {line_of(1) + line_of(2), 1},  {line_of(1) + "\t\n", 2}, {std::string(100, '\x7f') + "\n", 1}};
+  for (const auto& [lines, count] : cases) {
+    heard.clear();
+    support::write_file(log_path, line_of(0));
+    journal one = open(16);
+    one.begin_lap(place_of_log());
+    ASSERT_FALSE(one.append(line_of(7), 1));
+    ASSERT_FALSE(one.append(lines, count));
+    ASSERT_FALSE(one.append(line_of(8), 1));
+    EXPECT_EQ(recover(one), 1U) << "the group before it";
+    EXPECT_EQ(support::content_of(log_path), line_of(0) + line_of(7));
+    ASSERT_EQ(heard.size(), 1U);
+    EXPECT_NE(heard[0].find("are not brought into the log"), std::string::npos) << heard[0];
+    std::filesystem::remove(journal_path);
+  }
 }
 
 TEST_F(a_journal, of_zeros_is_one_whose_maker_died) {

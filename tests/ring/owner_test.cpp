@@ -74,18 +74,16 @@ TEST_F(a_queue, is_the_same_wherever_in_the_ring_an_owner_dies) {
 }
 
 TEST_F(a_queue, settles_what_a_dead_owner_was_writing) {
-  std::vector<std::uint64_t> taken;
+  std::vector<annals::ring::taken_record> taken;
   {
     auto queue = file.queue();
     for (std::size_t i = 0; i < 4; ++i) put(queue, line_of(i));
     queue.take(60, 0ns, 0ns);
     queue.begin_writing({});
-    for (const auto& one : annals::ring::whole_records(file.header(), file.records())) {
-      if (one.state == mark::taken) taken.push_back(one.at);
-    }
+    taken = annals::ring::taken_of(file.facts(), file.source()).records;
   }
   ASSERT_EQ(taken.size(), 3U);
-  annals::ring::settle(file.header(), file.records(), taken, {true, false, true});
+  annals::ring::settle(file.header(), file.records(), annals::ring::bytes_min, taken, {true, false, true});
   auto queue = file.queue(false);
   EXPECT_EQ(drain(queue), line_of(1) + line_of(3));
 }
@@ -101,11 +99,13 @@ TEST_F(a_queue, tells_a_later_owner_what_is_no_line_and_finds_those_behind_it) {
   file.word(12) = annals::ring::header_of(mark::taken, annals::ring::bytes_min);  // longer than there is room for
   std::vector<std::pair<std::uint64_t, std::string>> told;
   std::vector<std::string> lines;
-  for (const auto& one : annals::ring::whole_records(
-           file.header(), file.records(),
-           [&](const annals::ring::record& damaged, std::string_view why) { told.emplace_back(damaged.at, why); })) {
-    lines.emplace_back(one.line);
-  }
+  file.each_record([&](const annals::ring::record& one) {
+    if (one.damage.empty()) {
+      lines.emplace_back(one.line);
+    } else {
+      told.emplace_back(one.at, one.damage);
+    }
+  });
   EXPECT_EQ(lines, std::vector{line_of(4)});
   EXPECT_EQ(told, (std::vector<std::pair<std::uint64_t, std::string>>{{0, "a line without its newline"},
                                                                       {4, "a line without its newline"},

@@ -20,12 +20,36 @@ class ring_file {
   std::uint64_t& word(std::uint64_t at) {
     return *reinterpret_cast<std::uint64_t*>(records() + at % (bytes_ / annals::ring::word_bytes) * annals::ring::word_bytes);
   }
-  annals::ring::queue queue(bool is_new = true) { return annals::ring::queue(header(), records(), is_new); }
+  // What the first page says now.
+  annals::ring::facts facts() {
+    annals::ring::page_copy page;
+    std::memcpy(page.data(), mapping_.head(), annals::ring::page_copy::size);
+    return page.facts();
+  }
+  annals::ring::record_source source() {
+    return [this](std::uint64_t offset, char* to, std::size_t count) {
+      std::memcpy(to, records() + offset, count);
+      return true;
+    };
+  }
+  annals::ring::queue queue(bool is_new = true) {
+    const annals::ring::start from = is_new ? annals::ring::start{.bytes = bytes_, .tail = header().tail, .end = header().tail}
+                                            : annals::ring::put_in_order(header(), records(), facts(), source()).value();
+    return annals::ring::queue(header(), records(), from);
+  }
 
+  // Calls `take` with each record that a later owner would find, damaged ones too.
+  template <class Take>
+  void each_record(Take take) {
+    annals::ring::record_walk walk(facts(), source());
+    while (const auto one = walk.next()) take(*one);
+  }
   // The lines that a later owner would find.
   std::vector<std::string> lines() {
     std::vector<std::string> found;
-    for (const auto& one : annals::ring::whole_records(header(), records())) found.emplace_back(one.line);
+    each_record([&](const annals::ring::record& one) {
+      if (one.damage.empty()) found.emplace_back(one.line);
+    });
     return found;
   }
 

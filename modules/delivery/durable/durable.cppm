@@ -47,10 +47,10 @@ class journal {
   // The path of the journal of the log at `log_path`.
   static std::string path_of(const std::string& log_path);
 
-  // Opens the journal of a log and owns it. Creates it with `bytes` of groups (whole pages) and with `mode` where it is
-  // missing. A file that is not a journal is set aside (renamed), and `on_notice` is called (journal_damaged). Errors:
-  // ring_not_owned when another process owns it, io.
-  static result<journal> open(const std::string& log_path, std::size_t bytes, unsigned mode, const notice_handler& on_notice);
+  // Opens the journal of a log and owns it. Creates it with `bytes` of groups (whole pages) where it is missing; only its user
+  // can open it, whatever the mode of the log. A file that is not a journal, or that another user made or can write, is set
+  // aside (renamed), and `on_notice` is called (journal_damaged). Errors: ring_not_owned when another process owns it, io.
+  static result<journal> open(const std::string& log_path, std::size_t bytes, const notice_handler& on_notice);
 
   journal(journal&&) noexcept = default;
   journal& operator=(journal&&) noexcept = default;
@@ -73,14 +73,16 @@ class journal {
   // later counts as durable: sync the log itself and remove the journal.
   std::optional<error> append(std::string_view lines, std::size_t count);
 
-  // Removes the file.
+  // Removes the file, unless the path names another one.
   std::optional<error> remove();
+  // Renames it, likewise, to `<path>.damaged-<time>`.
+  std::optional<error> set_aside();
 
  private:
   journal() = default;
   static std::size_t pages_for(std::size_t line_bytes) noexcept;
   std::optional<error> make(std::size_t bytes);
-  result<std::optional<std::string>> read_header(std::uint64_t file_bytes, std::size_t bytes);
+  result<std::optional<std::string>> read_header(std::size_t bytes);
 
   io::owned_file file_;
   std::vector<std::string> grown_;  // directories that have to be synced with the file

@@ -149,7 +149,7 @@ void durable_delivery::open_journal(sink& to) {
   journal_refused_ = now;
   const output_options& log = output_.options();
   const auto note = [this](const notice& what) { output_.note(what); };
-  auto opened = journal::open(log.log_path, journal::bytes_default, log.file_mode, note);
+  auto opened = journal::open(log.log_path, journal::bytes_default, note);
   if (!opened) {
     has_no_journal_ = opened.error().code == errc::ring_not_owned;
     if (!has_no_journal_) note(failure_notice(notice_code::journal_unavailable, opened.error()));
@@ -162,6 +162,10 @@ void durable_delivery::open_journal(sink& to) {
   try {
     const journal_lap left = opened->read_lap().value();
     recovered_.fetch_add(recover(left, {log.log_path, log.file_mode, write, note}).value(), std::memory_order_relaxed);
+    if (!left.damage.empty()) {
+      if (const auto failed = opened->set_aside()) throw failure(*failed);
+      return;  // the next attempt makes another
+    }
     journal_ = std::move(*opened);
     journal_refused_.reset();
   } catch (const failure& thrown) {  // the file stays as it is; the next attempt reads it again

@@ -21,8 +21,9 @@ namespace {
 
 constexpr char magic[8] = {'A', 'N', 'N', 'A', 'L', 'S', 'J', 'N'};
 constexpr std::uint32_t version = 1;
-constexpr std::chrono::milliseconds open_wait{100};  // another process may be about to remove it
-constexpr std::size_t bytes_max = 1024 * 1024 * 1024;
+constexpr std::chrono::milliseconds open_wait{100};            // another process may be about to remove it
+constexpr int open_tries = 16;                                 // somebody may put another file there each time
+constexpr std::size_t bytes_max = 2 * journal::bytes_default;  // a lap is read into memory
 
 struct file_header {
   char magic[8];
@@ -54,6 +55,17 @@ std::uint64_t check_of_group(std::string_view group) noexcept {
   return fnv_1a(group.substr(sizeof(group_header::check)));
 }
 
+// Why these bytes are not so many lines as annals writes them; empty when they are.
+std::string_view fault_of_lines(std::string_view bytes, std::uint64_t count) noexcept {
+  for (; !bytes.empty(); --count) {
+    const std::string_view line = bytes.substr(0, std::min(bytes.find('\n'), bytes.size() - 1) + 1);
+    if (const auto why = fault_of_line(line); !why.empty()) return why;
+    if (count == 0) return "more lines than its header says";
+    bytes.remove_prefix(line.size());
+  }
+  return count == 0 ? std::string_view() : "fewer lines than its header says";
+}
+
 error journal_error(errc code, std::string message) {
   return {code, 0, std::move(message)};
 }
@@ -68,25 +80,28 @@ std::size_t journal::pages_for(std::size_t line_bytes) noexcept {
   return (sizeof(group_header) + line_bytes + page_bytes - 1) / page_bytes;
 }
 
-result<journal> journal::open(const std::string& log_path, std::size_t bytes, unsigned mode, const notice_handler& on_notice) {
+result<journal> journal::open(const std::string& log_path, std::size_t bytes, const notice_handler& on_notice) {
   const std::string path = path_of(log_path);
   journal made;
-  for (;;) {
-    auto taken = io::owned_file::take(path, mode, open_wait, &made.grown_);
+  for (int tries = 0; tries < open_tries; ++tries) {
+    auto taken = io::owned_file::take(path, 0600, open_wait, &made.grown_);
     if (!taken) return std::move(taken.error());
     if (!*taken) return journal_error(errc::ring_not_owned, "cannot use '" + path + "': another process owns it");
     made.file_ = std::move(**taken);
-    const auto status = made.file_.status();
-    if (!status) return status.error();
-    const auto fault = made.read_header(status->bytes, bytes);
+    const auto fault = made.read_header(bytes);
     if (!fault) return fault.error();
     if (!*fault) return made;
     const auto aside = made.file_.set_aside();
     if (!aside) return aside.error();
+    if (!*aside) continue;  // it is gone already
     on_notice({notice_code::journal_damaged, severity::error, 0,
-               "'" + path + "' is no journal that can be used: " + **fault + ". It was set aside as '" + *aside +
+               "'" + path + "' is no journal that can be used: " + **fault + ". It was set aside as '" + **aside +
                    "', and a new one begun; events in it that are not in the log can be looked for there with strings(1)"});
   }
+  return journal_error(errc::io,
+                       "cannot use '" + path +
+                           "': another file was put there each time; expected a directory in which only the log's user "
+                           "can write");
 }
 
 // Writes all blocks once, so that later writes only overwrite. The header comes last: a file without one is not a journal yet.
@@ -114,14 +129,19 @@ std::optional<error> journal::make(std::size_t bytes) {
 
 // What is wrong with the file, or nothing. A file without a header is one whose maker died before it was used: it is made anew,
 // with `bytes` of groups where it is empty.
-result<std::optional<std::string>> journal::read_header(std::uint64_t file_bytes, std::size_t bytes) {
+result<std::optional<std::string>> journal::read_header(std::size_t bytes) {
+  const auto status = file_.status();
+  if (!status) return status.error();
+  const std::uint64_t file_bytes = status->bytes;
+  if (auto foreign = io::fault_of_owner(*status)) return foreign;
+  if (auto failed = file_.make_private()) return std::move(*failed);
   file_header header = {};
   const auto got = file_.read_at(reinterpret_cast<char*>(&header), sizeof header, 0);
   if (!got) return got.error();
   const file_header zeros = {};
   if (std::memcmp(&header, &zeros, sizeof header) == 0) {
     if (auto failed = make(file_bytes == 0 ? bytes : bytes_default)) {
-      if (file_bytes == 0) (void)io::remove(file_.path());
+      if (file_bytes == 0) (void)remove();
       return std::move(*failed);
     }
     return std::optional<std::string>();
@@ -161,7 +181,10 @@ result<journal_lap> journal::read_lap() const {
     if (!all) return all.error();
     std::memcpy(&header, group.data(), sizeof header);
     if (*all != bytes || header.check != check_of_group(group)) break;
-    if (bytes > sizeof header && group.back() != '\n') break;  // no group of ours, whatever its check says
+    if (const auto why = fault_of_lines(std::string_view(group).substr(sizeof header), header.count); !why.empty()) {
+      found.damage = why;  // no group of ours, whatever its check says
+      break;
+    }
     if (index == 0) found.from = header.from;
     found.lines.append(group, sizeof header);
     found.count += static_cast<std::size_t>(header.count);
@@ -203,8 +226,12 @@ std::optional<error> journal::append(std::string_view lines, std::size_t count) 
 }
 
 std::optional<error> journal::remove() {
-  auto removed = io::remove(file_.path());
-  if (!removed) return std::move(removed.error());
+  return file_.remove_in_place();
+}
+
+std::optional<error> journal::set_aside() {
+  auto aside = file_.set_aside();
+  if (!aside) return std::move(aside.error());
   return std::nullopt;
 }
 

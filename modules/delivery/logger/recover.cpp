@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@ module annals.logger;
 import annals.delivery;
 import annals.durable;
 import annals.io;
+import annals.io.owned_file;
 import annals.recovery;
 import annals.ring.drain;
 import annals.rotation;
@@ -45,11 +47,21 @@ std::unique_ptr<sink> files_of(const std::string& path) {
   return std::make_unique<file_sink>(path);
 }
 
+// What another user made, or can write, is left as it is: its owner can recover it.
+std::optional<error> refuse_foreign(const std::string& path, const io::file_status& status) {
+  const auto fault = io::fault_of_owner(status);
+  if (!fault) return std::nullopt;
+  return error{errc::io, EACCES,
+               "cannot recover the events in '" + path + "': " + *fault +
+                   ". Recover them as the user who owns it; or, if you trust its content, make it yours, with mode 0600"};
+}
+
 // Nothing where there is no ring.
 result<std::optional<std::uint64_t>> recover_ring(output& log, reporter& to) {
   const auto there = io::status_at(log.options().log_path + ".ring");
   if (!there) return there.error();
   if (!*there) return std::optional<std::uint64_t>();
+  if (auto refused = refuse_foreign(log.options().log_path + ".ring", **there)) return std::move(*refused);
   std::vector<notice> notices;
   auto ring = owned_ring::open(log, limits::ring_bytes_floor, notices);
   for (const notice& what : notices) to.report(what);
@@ -67,8 +79,9 @@ result<std::optional<std::uint64_t>> recover_journal(output& log, reporter& to) 
   const auto there = io::status_at(journal::path_of(path));
   if (!there) return there.error();
   if (!*there) return std::optional<std::uint64_t>();
+  if (auto refused = refuse_foreign(journal::path_of(path), **there)) return std::move(*refused);
   const auto report = [&to](const notice& what) { to.report(what); };
-  auto opened = journal::open(path, journal::page_bytes, log.options().file_mode, report);
+  auto opened = journal::open(path, journal::page_bytes, report);
   if (!opened) return std::move(opened.error());
   const auto left = opened->read_lap();
   if (!left) return left.error();
@@ -80,7 +93,7 @@ result<std::optional<std::uint64_t>> recover_journal(output& log, reporter& to) 
   };
   const auto events = recover(*left, {path, log.options().file_mode, write, report});
   if (!events) return events.error();
-  if (auto failed = opened->remove()) return std::move(*failed);
+  if (auto failed = left->damage.empty() ? opened->remove() : opened->set_aside()) return std::move(*failed);
   return std::optional(*events);
 }
 

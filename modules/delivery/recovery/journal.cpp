@@ -47,6 +47,11 @@ std::vector<std::string_view> lines_of(std::string_view text) {
 }  // namespace
 
 result<std::uint64_t> recover(const journal_lap& lap, const journal_recovery& with) {
+  if (!lap.damage.empty()) {
+    with.on_notice({notice_code::journal_damaged, severity::error, 0,
+                    "the journal of '" + with.log_path + "' has a group with " + std::string(lap.damage) +
+                        ": that group, and those behind it, are not brought into the log, and the journal is set aside"});
+  }
   if (lap.count == 0) return std::uint64_t{0};
   const std::vector<std::string_view> lines = lines_of(lap.lines);
   const auto found = settle_in_log(with.log_path, with.file_mode, lap.from, lines);

@@ -10,6 +10,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -42,19 +43,41 @@ result<arrivals> find_in_log(const std::string& path, const segment::log_place& 
 result<arrivals> settle_in_log(const std::string& path, unsigned mode, const segment::log_place& from,
                                std::span<const std::string_view> lines);
 
-// The lines that a dead owner left in the ring of the log at `path`. For readers: changes nothing. While this object lives, no
-// process can own the ring, so nobody brings the lines into the log meanwhile.
+// The lines that a dead owner left in the ring of the log at `path`, as they were at one moment. For readers: changes nothing,
+// creates nothing, and holds no lock, so no writer waits for a reader. Use reader's look_at() to read it together with its log.
+// Takes up to 32 MiB of memory.
 class left_in_ring {
  public:
-  left_in_ring() noexcept = default;  // no lines
-  // No lines either where there is no ring, where its owner is alive, and where the ring is damaged.
+  left_in_ring() noexcept;  // no lines
+  left_in_ring(left_in_ring&&) noexcept;
+  left_in_ring& operator=(left_in_ring&&) noexcept;
+  ~left_in_ring();
+
+  // No lines where there is no ring, and where its owner lives: that brings them into the log.
   static left_in_ring of(const std::string& path);
-  const std::vector<std::string_view>& lines() const noexcept { return lines_; }  // in their order, each with its newline
+
+  bool is_empty() const noexcept;
+  // Whether none of the lines can have come into the log since of(): no other process has owned the ring.
+  bool is_unchanged() const;
+  // Gives the lines in their order, each with its newline, to `take`, until that returns false: false then. Once.
+  bool each(const std::function<bool(std::string_view line)>& take);
+
+  // Why lines may be missing, or the ring is not read at all; empty where nothing is missing. Each call of each() may add to
+  // it.
+  const std::string& problem() const noexcept { return problem_; }
+  const std::string& ring_path() const noexcept { return ring_path_; }
 
  private:
-  io::owned_file owner_;
-  io::wrapped_mapping mapping_;
-  std::vector<std::string_view> lines_;  // in mapping_
+  struct source;
+  bool begin(const std::string& path);
+  bool open();
+  void fill();
+  void settle(const std::string& path);
+  std::string ring_path_;
+  std::string problem_;
+  std::string lines_;  // the next of them
+  std::uint64_t damaged_ = 0;
+  std::unique_ptr<source> source_;  // null: there is no ring to read
 };
 
 // The lines of one lap of a journal (annals.durable), each with its newline, and where in the log they were written.
@@ -62,6 +85,7 @@ struct journal_lap {
   segment::log_place from;
   std::string lines;
   std::size_t count = 0;
+  std::string_view damage = {};  // why the lap ends at a group that is whole, but has no lines; empty where it does not
 };
 
 // The log that a lap is brought into.

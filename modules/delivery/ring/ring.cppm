@@ -40,6 +40,7 @@ inline constexpr std::size_t page_bytes = 4096;              // of the header; t
 inline constexpr std::size_t bytes_min = 64 * 1024;          // of records
 inline constexpr std::size_t bytes_max = 512 * 1024 * 1024;  // a position has 27 bits of words, one more than this needs
 inline constexpr std::size_t word_bytes = 8;
+inline constexpr std::uint64_t owner_byte = 0;  // which the owner locks (F_OFD_SETLK), so that readers see that it lives
 inline constexpr std::uint64_t position_mask = (std::uint64_t{1} << 27) - 1;
 inline constexpr unsigned sequence_shift = 27;
 inline constexpr std::uint64_t sequence_mask = (std::uint64_t{1} << 37) - 1;
@@ -147,41 +148,152 @@ struct file_header {
 static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 static_assert(offsetof(file_header, tail) == 128 && sizeof(file_header) <= page_bytes);
 
-// --- reading the ring of nobody --------------------------------------------------------------------------------------------
+// --- reading a ring ------------------------------------------------------------------------------------------------------
+//
+// A ring is shared memory: whoever can write its file can change any word at any time. So nothing is read from it twice. Each
+// value is copied into memory of this process, checked there, and from then on only the copy is used. What contradicts itself
+// is damage. docs/ring-format.md lists every place that reads.
 
-struct record {
-  std::uint64_t at = 0;  // its header, in words since the ring was made
-  mark state = mark::none;
-  std::string_view line;  // in the mapping; where both copies of it are mapped, always in one piece
+// What the first page says, taken from a copy of it.
+struct facts {
+  std::uint64_t bytes = 0;  // of records
+  std::uint64_t tail = 0;
+  ring::phase phase = ring::phase::idle;
+  segment::log_place batch = {};
+  std::uint64_t dropped = 0;
+};
+
+// A copy of the first page, in memory of this process.
+class page_copy {
+ public:
+  static constexpr std::size_t size = sizeof(file_header);
+
+  char* data() noexcept { return bytes_; }
+  bool is_zero() const noexcept;
+  // Why this is not the first page of a ring whose file has so many bytes; or nothing.
+  std::optional<std::string> fault(std::uint64_t file_bytes) const;
+  ring::facts facts() const noexcept;
+
+ private:
+  alignas(file_header) char bytes_[size] = {};
 };
 
 // Fills the first page of a new ring of `bytes` (a power of two from bytes_min to bytes_max) of records.
 void make_header(file_header& header, std::uint64_t bytes, time_point now, std::uint64_t process) noexcept;
 
-// Why the header of a ring, and the size of its file, make no sense; or nothing.
+// Why the header of a ring, and the size of its file, make no sense; or nothing. `header`: in memory of this process.
 std::optional<std::string> fault_of(const file_header& header, std::uint64_t file_bytes);
 
-// The records of the tail's lap that hold a line to be logged, in their order: committed and taken ones. What is damaged (a
-// line that is no line, or another than its header was made for) goes to `damaged`, with the reason. Reads nothing outside of
-// the mapping, whatever it holds.
-std::vector<record> whole_records(const file_header& header, const char* records,
-                                  const std::function<void(const record&, std::string_view why)>& damaged = {});
+// Copies `count` bytes of the records, from `offset` on, to `to`. False when they cannot be read.
+using record_source = std::function<bool(std::uint64_t offset, char* to, std::size_t count)>;
+
+struct record {
+  std::uint64_t at = 0;  // its first word, in words since the ring was made
+  mark state = mark::none;
+  std::uint64_t header = 0;
+  std::string_view line = {};    // a copy, valid until the next record is read
+  std::string_view damage = {};  // why it is not a line, or not the one its header was made for; empty when it is
+};
+
+// The records of the tail's lap that hold a line to be logged, in their order: committed and taken ones, and damaged ones.
+// Takes memory for the longest line that there may be, and time linear in the bytes of the ring, whatever it holds.
+class record_walk {
+ public:
+  record_walk(const facts& of, record_source read);
+  std::optional<record> next();  // nothing at the end, and when the records cannot be read
+  bool failed() const noexcept { return failed_; }
+
+ private:
+  bool hold(std::uint64_t word, std::uint64_t words);
+  bool read(std::uint64_t word, char* to, std::size_t count);
+  std::uint64_t word_in_window(std::uint64_t word) const noexcept;
+  std::string_view text_in_window(std::uint64_t word, std::size_t bytes) const noexcept;
+  void copy_line(record& one);
+
+  const record_source read_;
+  const std::uint64_t capacity_words_;
+  const std::uint64_t end_;
+  std::uint64_t word_;          // the next to look at
+  std::string window_;          // a copy of the records from window_begin_ on
+  std::uint64_t window_begin_;  // a word
+  bool failed_ = false;
+};
+
+// A record whose line is being written to the log.
+struct taken_record {
+  std::uint64_t at = 0;
+  std::uint64_t header = 0;  // when it was taken
+};
+
+// What a dead owner was writing when it died.
+struct taken_lines {
+  std::uint64_t count = 0;
+  std::vector<taken_record> records;  // empty, like the next, where there are more than any batch has
+  std::vector<std::string> lines;
+  bool failed = false;  // the records cannot be read
+};
+taken_lines taken_of(const facts& of, const record_source& read);
 
 // Ends the phase of a dead owner: what was taken, the records at these words, has `arrived` in the log, or is to be taken
 // again. (Of phase idle nothing has arrived, of phase done everything.) Interrupted anywhere, it can be done again, and the
-// same is found.
-void settle(file_header& header, char* records, const std::vector<std::uint64_t>& taken,
+// same is found. `bytes`: of the records.
+void settle(file_header& header, char* records, std::uint64_t bytes, const std::vector<taken_record>& taken,
             const std::vector<bool>& arrived) noexcept;
+
+// Where a queue begins.
+struct start {
+  std::uint64_t bytes = 0;  // of the records
+  std::uint64_t tail = 0;
+  std::uint64_t end = 0;    // behind the last record
+  std::uint64_t found = 0;  // how many records there are
+  bool has_gaps = false;    // between them
+  std::uint64_t dropped = 0;
+};
+
+// Makes the lap from the tail on one unbroken row of committed records, and the words behind it free; what was taken is to be
+// taken again, except in phase done, in which it is in the log. Then the phase is idle. Nothing when the records cannot be
+// read.
+std::optional<start> put_in_order(file_header& header, char* records, const facts& of, const record_source& read);
+
+// The words of a ring's records in shared memory. A word is read by load(), once, and a line by append_line(). Any thread.
+class shared_words {
+ public:
+  // `mapped`: the records, twice in a row. `bytes`: of the records, a power of two.
+  shared_words(char* mapped, std::uint64_t bytes) noexcept : mapped_(mapped), mask_(bytes / word_bytes - 1) {}
+
+  inline std::uint64_t capacity() const noexcept { return mask_ + 1; }
+  inline char* at(std::uint64_t word) const noexcept { return mapped_ + (word & mask_) * word_bytes; }
+  inline std::uint64_t load(std::uint64_t word) const noexcept { return reference(word).load(std::memory_order_acquire); }
+  inline void store(std::uint64_t word, std::uint64_t value) const noexcept {
+    reference(word).store(value, std::memory_order_relaxed);
+  }
+  inline void publish(std::uint64_t word, std::uint64_t value) const noexcept {
+    reference(word).store(value, std::memory_order_release);
+  }
+  inline bool replace(std::uint64_t word, std::uint64_t expected, std::uint64_t value) const noexcept {
+    return reference(word).compare_exchange_strong(expected, value, std::memory_order_relaxed);
+  }
+  // Appends a copy of the `bytes` behind the first word of a record, which are not more than the ring has.
+  inline void append_line(std::uint64_t word, std::size_t bytes, std::string& to) const {
+    to.append(at(word) + word_bytes, bytes);
+  }
+
+ private:
+  inline std::atomic_ref<std::uint64_t> reference(std::uint64_t word) const noexcept {
+    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at(word)));
+  }
+  char* const mapped_;
+  const std::uint64_t mask_;
+};
 
 // --- the queue --------------------------------------------------------------------------------------------------------------
 
 // The queue on the mapped memory of a ring file. Producers: any thread. Consumer functions: one thread at a time.
 class queue {
  public:
-  // `header`: the mapped first page, of a ring whose fault_of is nothing. `records`: the mapping behind it, twice in a row.
-  // Both outlive the queue. The committed records found there are the first to be taken; what a dead producer only reserved is
-  // dropped. `is_new`: there are none, and nobody needs to look.
-  queue(file_header& header, char* records, bool is_new);
+  // `header`: the mapped first page, which is only written to. `records`: the mapping behind it, twice in a row. Both outlive
+  // the queue. `from`: of put_in_order(), or of a new ring; its records are the first to be taken.
+  queue(file_header& header, char* records, const start& from);
 
   // Puts a line into the ring, and returns its sequence number; or 0 where there is no room for it now. A line longer than
   // line_bytes_max() never has any. Sets `more_than_half` where the ring is more than half full.
@@ -192,20 +304,19 @@ class queue {
     do {
       const std::uint64_t tail = released_.load(std::memory_order_acquire);
       const std::uint64_t used = (head - tail) & position_mask;
-      if (used + words > capacity_words_) [[unlikely]] {
+      if (used + words > words_.capacity()) [[unlikely]] {
         const std::uint64_t again = head_.load(std::memory_order_acquire);
         if (again == head) return 0;
         head = again;
         continue;
       }
-      more_than_half = used > capacity_words_ / 2;
+      more_than_half = used > words_.capacity() / 2;
       const std::uint64_t next = ((head >> sequence_shift) + 1) << sequence_shift | ((head + words) & position_mask);
       if (head_.compare_exchange_weak(head, next, std::memory_order_seq_cst, std::memory_order_relaxed)) break;
     } while (true);
-    char* const at = records_ + (head & index_mask_) * word_bytes;
-    header_at(at).store(header_of(mark::reserved, line.size(), this_thread()), std::memory_order_relaxed);
-    std::memcpy(at + word_bytes, line.data(), line.size());
-    header_at(at).store(committed_header(line.size(), sum, head), std::memory_order_release);
+    words_.store(head, header_of(mark::reserved, line.size(), this_thread()));
+    std::memcpy(words_.at(head) + word_bytes, line.data(), line.size());
+    words_.publish(head, committed_header(line.size(), sum, head));
     const std::uint64_t base = sequence_base_.load(std::memory_order_relaxed);
     return base + (((head >> sequence_shift) + 1 - base) & sequence_mask);
   }
@@ -213,8 +324,8 @@ class queue {
   // The sequence number of a line that goes another way.
   std::uint64_t take_number() noexcept;
 
-  std::size_t line_bytes_max() const noexcept { return capacity_words_ / 4 * word_bytes; }
-  std::size_t capacity_bytes() const noexcept { return capacity_words_ * word_bytes; }
+  std::size_t line_bytes_max() const noexcept { return words_.capacity() / 4 * word_bytes; }
+  std::size_t capacity_bytes() const noexcept { return words_.capacity() * word_bytes; }
 
   // The sequence number of the line put last. Those of the records that were found begin with 1.
   std::uint64_t last_sequence() const noexcept;
@@ -239,7 +350,8 @@ class queue {
 
   // Copies committed lines, up to about `bytes_max` of them (at least one), and marks them as taken. Lines behind a record
   // whose producer is held up are taken without it, once `patience` has passed: it comes later. A count of 0: there is nothing
-  // (yet). Not while there is an unsettled batch: where it throws, there is one, of what was taken until then.
+  // (yet). Not while there is an unsettled batch: where it throws, there is one, of what was taken until then. Ends before what
+  // contradicts itself: see fault().
   batch take(std::size_t bytes_max, std::chrono::nanoseconds now, std::chrono::nanoseconds patience);
 
   // The batch taken last is about to be written at `where`; is in the log, and its room is given back; or the lines that
@@ -252,20 +364,38 @@ class queue {
   // Where take() found nothing: gives back the room of what was abandoned before all that is left. True where there was any.
   bool release_abandoned() noexcept;
 
-  // The batch that was neither released nor settled nor taken back; a count of 0 where there is none. And was it begun?
+  // The batch that was neither released nor settled nor taken back; a count of 0 where there is none. Was it begun, and where
+  // in the log?
   batch unsettled() const noexcept { return {lines_, taken_.size(), next_sequence_}; }
-  bool is_writing() const noexcept {
-    return header_.phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(phase::writing);
-  }
+  bool is_writing() const noexcept { return is_writing_; }
+  const segment::log_place& place() const noexcept { return place_; }
+
+  // Somebody else changed the records, or their memory was damaged: the first place where they contradict themselves. No event
+  // that is put from now on is safe.
+  struct contradiction {
+    std::uint64_t at = 0;  // in words since the ring was made
+    std::string_view why;
+  };
+  const std::optional<contradiction>& fault() const noexcept { return fault_; }
+  // Lets take() pass over what contradicts itself, to the next record.
+  void pass_over_faults() noexcept { passes_over_faults_ = true; }
+  bool passes_over_faults() const noexcept { return passes_over_faults_; }
 
   // Is there a record that has been reserved and not committed, at which take() stopped, or which it passed over? Nothing tells
   // when it is committed: the head changed long before.
   bool is_held_up() const noexcept { return held_up_ || !holes_.empty(); }
 
   // Events that on_full dropped: counted by producers; the drain takes the number and logs a line that tells of it.
-  void count_dropped() noexcept { header_.dropped.fetch_add(1, std::memory_order_relaxed); }
-  std::uint64_t dropped() const noexcept { return header_.dropped.load(std::memory_order_relaxed); }
-  void told_of_dropped(std::uint64_t count) noexcept { header_.dropped.fetch_sub(count, std::memory_order_relaxed); }
+  // The file has the number for the next owner alone.
+  void count_dropped() noexcept {
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+    header_.dropped.fetch_add(1, std::memory_order_relaxed);
+  }
+  std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
+  void told_of_dropped(std::uint64_t count) noexcept {
+    dropped_.fetch_sub(count, std::memory_order_relaxed);
+    header_.dropped.fetch_sub(count, std::memory_order_relaxed);
+  }
 
  private:
   struct hole {  // words that were passed over: reserved, not committed
@@ -273,20 +403,19 @@ class queue {
     std::uint64_t end;
   };
 
-  static inline std::atomic_ref<std::uint64_t> header_at(char* at) noexcept {
-    return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at));
-  }
-  inline char* at(std::uint64_t word) const noexcept { return records_ + (word & index_mask_) * word_bytes; }
+  enum class taking : std::uint8_t { taken, no_room, contradicts };
+
   static inline std::uint32_t this_thread() noexcept {
     if (thread_ == 0) [[unlikely]]
       thread_ = io::thread_id();
     return thread_;
   }
 
-  std::uint64_t put_in_order(const std::vector<record>& found) noexcept;
   void take_again() noexcept;
-  bool take_at(std::uint64_t word, std::uint64_t header, std::size_t bytes_max);
-  void set_mark(std::uint64_t word, mark state) noexcept;
+  taking take_at(std::uint64_t word, std::uint64_t header, std::uint64_t end, std::size_t bytes_max);
+  void contradicts(std::uint64_t word, std::string_view why) noexcept;
+  std::uint64_t walk_hole(const hole& one, std::uint64_t word, std::size_t bytes_max, std::vector<hole>& left, bool& has_room);
+  bool step(std::uint64_t end, std::size_t bytes_max, std::chrono::nanoseconds now, std::chrono::nanoseconds patience);
   void clear(std::uint64_t from, std::uint64_t to) noexcept;
   bool take_from_holes(std::size_t bytes_max);
   bool abandon(std::uint64_t word, std::uint64_t header) noexcept;
@@ -298,20 +427,23 @@ class queue {
 
   // Read by producers, never changed.
   file_header& header_;
-  char* const records_;
-  const std::uint64_t capacity_words_;
-  const std::uint64_t index_mask_;
+  const shared_words words_;
 
   alignas(64) std::atomic<std::uint64_t> head_;      // sequence (37 bits), position in words (27 bits)
   alignas(64) std::atomic<std::uint64_t> released_;  // the tail's position; changed once a batch
   std::atomic<std::uint64_t> sequence_base_;         // a sequence number not far behind the present ones
+  std::atomic<std::uint64_t> dropped_;
 
   // The consumer's.
-  alignas(64) std::uint64_t tail_;    // in words since the ring was made
-  std::uint64_t scan_;                // what lies before was taken, or is in holes_
-  std::vector<hole> holes_;           // in order; nearly always empty
-  std::vector<std::uint64_t> taken_;  // the records of the batch
-  std::string lines_;                 // their lines
+  alignas(64) std::uint64_t tail_;   // in words since the ring was made
+  std::uint64_t scan_;               // what lies before was taken, or is in holes_
+  std::vector<hole> holes_;          // in order; nearly always empty
+  std::vector<taken_record> taken_;  // the records of the batch
+  std::string lines_;                // copies of their lines
+  segment::log_place place_;         // where the batch was begun
+  bool is_writing_ = false;
+  std::optional<contradiction> fault_;
+  bool passes_over_faults_ = false;
   std::uint64_t found_ = 0;
   std::uint64_t next_sequence_ = 1;
   bool overtaken_ = false;  // there are, or were, holes since the tail: between it and scan_ not all is in taken_

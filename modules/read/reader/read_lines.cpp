@@ -14,6 +14,7 @@ import annals.io;
 import annals.json;
 import annals.segment;
 import annals.content;
+#include "look_at.h"
 #include "reading.h"
 #include "walk.h"
 
@@ -34,18 +35,18 @@ class line_giver {
       : path_(path), take_(take), options_(options), told_(path, options) {}
 
   scan_result run() {
+    log_at_once seen = look_at(path_, options_.with_ring).value();
     walk segments(
-        path_, [this](std::uint64_t first, std::uint64_t last) { told_.missing(first, last); },
+        path_, std::move(seen.log), [this](std::uint64_t first, std::uint64_t last) { told_.missing(first, last); },
         [this](const std::string& file, const error& cause) { told_.unreadable(file, cause); });
     bool more = true;
     while (more) {
       auto next = segments.next();
       if (!next) break;
-      const std::uint64_t end = next->is_live ? end_of_live(next->file) : static_cast<std::uint64_t>(-1);
+      const std::uint64_t end = next->is_live ? end_of_live(next->file, seen) : static_cast<std::uint64_t>(-1);
       more = give_segment(next->file, end) && end_line();
     }
-    const left_in_ring left = options_.with_ring ? left_in_ring::of(path_) : left_in_ring();
-    for (auto line = left.lines().begin(); line != left.lines().end() && more; ++line) more = give(*line);
+    if (more) (void)seen.each_left(told_, [this](std::string_view line) { return give(line); });
     result_.damaged = told_.damages();
     result_.gaps = told_.gaps();
     return result_;
@@ -54,10 +55,10 @@ class line_giver {
  private:
   // Behind the last line that may be given. An incomplete last line may be one that is being written, in a file that can be a
   // live segment.
-  static std::uint64_t end_of_live(content::segment_reader& file) {
+  static std::uint64_t end_of_live(content::segment_reader& file, const log_at_once& seen) {
     constexpr std::chrono::seconds age_min{1};  // writes take microseconds
     if (file.is_compressed()) return static_cast<std::uint64_t>(-1);
-    const std::uint64_t end = file.bytes().value();
+    const std::uint64_t end = seen.end_of(file);
     if (!may_be_live(file.path()) || io::calls().now() - file.status().value().modified > age_min) return end;
     content::backward_lines lines(file, end);  // owns the text of the line
     const auto last = lines.next();

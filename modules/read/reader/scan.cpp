@@ -22,6 +22,7 @@ import annals.io;
 import annals.json;
 import annals.content.seekable;
 import annals.content;
+#include "look_at.h"
 #include "matcher.h"
 #include "reading.h"
 #include "scanning.h"
@@ -41,9 +42,10 @@ class scanner {
   }
 
   scan_result run() {
+    log_at_once seen = look_at(path_, with_ring_).value();
     // Reported in their place, and so behind what is being worked on.
     walk segments(
-        path_,
+        path_, std::move(seen.log),
         [this](std::uint64_t first, std::uint64_t last) {
           if (drain()) told_.missing(first, last);
         },
@@ -52,9 +54,11 @@ class scanner {
         });
     while (!result_.stopped) {
       auto next = segments.next(by_times_);
-      if (!next || !look_at_segment(std::move(next->file), next->is_live)) break;
+      if (!next) break;
+      const std::uint64_t end = next->is_live ? seen.end_of(next->file) : static_cast<std::uint64_t>(-1);
+      if (!look_at_segment(std::move(next->file), end, next->is_live)) break;
     }
-    if (drain() && with_ring_) look_at_ring();
+    if (drain()) look_at_ring(seen);
     result_.damaged = told_.damages();
     result_.gaps = told_.gaps();
     return result_;
@@ -62,17 +66,16 @@ class scanner {
 
  private:
   // What a dead process left in the ring, and will be behind the live segment.
-  void look_at_ring() {
-    const left_in_ring left = left_in_ring::of(path_);
+  void look_at_ring(log_at_once& seen) {
     looker eyes{filter_, [&](event& found) { return give(found); }, [](std::uint64_t, std::uint64_t, const std::string&) {}};
-    for (auto line = left.lines().begin(); line != left.lines().end() && eyes.look({0, *line, {}}); ++line) continue;
+    (void)seen.each_left(told_, [&](std::string_view line) { return eyes.look({0, line, {}}); });
     result_.bytes += eyes.bytes;
     result_.undated += eyes.undated;
   }
 
-  bool look_at_segment(content::segment_reader file, bool is_live) {
-    const std::uint64_t end = file.is_compressed() ? static_cast<std::uint64_t>(-1) : file.bytes().value();
+  bool look_at_segment(content::segment_reader file, std::uint64_t limit, bool is_live) {
     if (file.is_passed_over()) return !result_.stopped;
+    const std::uint64_t end = file.is_compressed() ? static_cast<std::uint64_t>(-1) : std::min(limit, file.bytes().value());
     if (crew_ && can_be_shared(file)) return share(std::make_shared<content::segment_reader>(std::move(file)), end, is_live);
     return drain() && look_alone(file, end, is_live);
   }

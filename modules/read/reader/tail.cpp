@@ -6,6 +6,7 @@ module;
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ import annals.json;
 import annals.segment;
 import annals.content;
 #include "cursor_check.h"
+#include "look_at.h"
 #include "reading.h"
 #include "walk.h"
 
@@ -34,9 +36,9 @@ class tail_reader {
   bool wants_more() const noexcept { return n_ > 0 && events_.size() < static_cast<std::uint64_t>(n_); }
 
   // Returns the offset behind what was read: the end, or the beginning of an incomplete last line.
-  std::uint64_t read_live(content::segment_reader& file);
+  std::uint64_t read_live(content::segment_reader& file, std::uint64_t end);
+  void read_ring(log_at_once& seen);
   void read_closed(content::segment_reader& file);
-  void take_whole(std::string_view line);  // with its newline, from elsewhere
   reports& told() noexcept { return told_; }
 
   tail_page take() {
@@ -55,8 +57,7 @@ class tail_reader {
   reports told_;
 };
 
-std::uint64_t tail_reader::read_live(content::segment_reader& file) {
-  std::uint64_t end = file.bytes().value();
+std::uint64_t tail_reader::read_live(content::segment_reader& file, std::uint64_t end) {
   if (!file.can_go_back()) {
     if (wants_more()) read_closed(file);
     return end;
@@ -92,8 +93,16 @@ void tail_reader::take(const content::segment_reader& file, const content::line&
   if (read) events_.push_back(std::move(*read));
 }
 
-void tail_reader::take_whole(std::string_view line) {
-  if (auto read = json::decode_line(line.substr(0, line.size() - 1))) events_.push_back(std::move(*read));
+// The last of the lines that a dead process left.
+void tail_reader::read_ring(log_at_once& seen) {
+  const std::uint64_t wanted = wants_more() ? need() : 0;
+  std::deque<event> last;
+  (void)seen.each_left(told_, [&](std::string_view line) {
+    if (auto read = json::decode_line(line.substr(0, line.size() - 1))) last.push_back(std::move(*read));
+    if (last.size() > wanted) last.pop_front();
+    return true;
+  });
+  std::move(last.rbegin(), last.rend(), std::back_inserter(events_));
 }
 
 void tail_reader::read_closed(content::segment_reader& file) {
@@ -159,10 +168,6 @@ bool may_be_log(const std::string& path) {
   return !status || status->kind == io::file_kind::regular || status->kind == io::file_kind::symlink;
 }
 
-left_in_ring left_behind(const std::string& path, const read_options& options) {
-  return options.with_ring ? left_in_ring::of(path) : left_in_ring();
-}
-
 // The events of the live segment alone, where those are enough: then there is no need to look for others. Damage is told only
 // if so.
 std::optional<std::vector<event>> tail_of_live(const std::string& path, std::int64_t n, const read_options& options) {
@@ -173,20 +178,20 @@ std::optional<std::vector<event>> tail_of_live(const std::string& path, std::int
   if (!live || live->is_compressed()) return std::nullopt;  // said by who looks at all of it
   std::vector<damage> damages;
   tail_reader reader(path, n, {.on_damage = [&](const damage& found) { damages.push_back(found); }});
-  reader.read_live(*live);
+  reader.read_live(*live, live->bytes().value());
   if (reader.wants_more() || damages.size() > damages_max) return std::nullopt;
   if (options.on_damage) std::for_each(damages.begin(), damages.end(), options.on_damage);
   return reader.take().events;
 }
 
-// The last events of a log, and where a follower goes on. `left` is behind the live segment.
-tail_page read_whole(const std::string& path, content::view log, std::int64_t n, const read_options& options,
-                     const left_in_ring& left) {
+// The last events of a log, and where a follower goes on.
+tail_page read_whole(const std::string& path, log_at_once seen, std::int64_t n, const read_options& options) {
   tail_reader reader(path, n, options);
-  for (auto line = left.lines().rbegin(); line != left.lines().rend() && reader.wants_more(); ++line) reader.take_whole(*line);
+  reader.read_ring(seen);
+  content::view& log = seen.log;
   cursor next;
   if (log.live.is_open()) {
-    const std::uint64_t offset = reader.read_live(log.live);
+    const std::uint64_t offset = reader.read_live(log.live, seen.end_of(log.live));
     next.at = {log.live_number, offset};
     const content::forward_lines lines(log.live, offset);
     next.check = check_of(lines.first_bytes(), lines.last_bytes());
@@ -214,25 +219,24 @@ tail_page read_whole(const std::string& path, content::view log, std::int64_t n,
 
 tail_page read_tail(const std::string& path, std::int64_t n, const read_options& options) {
   if (!may_be_log(path)) return {};
-  const left_in_ring left = left_behind(path, options);
-  return read_whole(path, content::view_of(path).value(), n, options, left);
+  return read_whole(path, look_at(path, options.with_ring).value(), n, options);
 }
 
 std::vector<event> tail_log(const std::string& path, std::int64_t n, const read_options& options) {
   if (n <= 0 || !may_be_log(path)) return {};
-  const left_in_ring left = left_behind(path, options);
-  if (left.lines().empty()) {
+  const left_in_ring left = options.with_ring ? left_in_ring::of(path) : left_in_ring();
+  if (left.is_empty() && left.problem().empty()) {
     if (auto events = tail_of_live(path, n, options)) return std::move(*events);
   }
-  auto log = content::view_of(path);
+  auto log = look_at(path, options.with_ring);
   if (!log && log.error().system_code == EACCES) {  // a directory that cannot be listed does not hide the file in it
     auto live = content::segment_reader::open(path).value();
     tail_reader reader(path, n, options);
-    reader.read_live(live);
+    reader.read_live(live, live.bytes().value());
     reader.told().damaged({path, 0, 0, log.error().message + "; closed segments, if there are any, were not read"});
     return reader.take().events;
   }
-  return read_whole(path, std::move(log).value(), n, options, left).events;
+  return read_whole(path, std::move(log).value(), n, options).events;
 }
 
 }  // namespace annals

@@ -162,6 +162,10 @@ result<std::optional<owned_file>> owned_file::take_existing(const std::string& p
   return take_for_purpose(path, open_for::reading, 0, {}, nullptr);
 }
 
+result<owned_file> owned_file::open_existing(const std::string& path) {
+  return open_for_purpose(path, open_for::reading, 0, nullptr);
+}
+
 // --- locks
 // --------------------------------------------------------------------------------------------------------------------
 
@@ -260,12 +264,45 @@ result<std::optional<file_status>> owned_file::status_in_place() const {
   return there;
 }
 
-result<std::string> owned_file::set_aside() const {
+result<std::optional<std::string>> owned_file::set_aside() const {
+  const auto there = status_in_place();
+  if (!there) return there.error();
+  if (!*there) return std::optional<std::string>();
   std::string when = to_string(timestamp{calls().now(), precision::microseconds});
   std::replace(when.begin(), when.end(), ':', '-');
   std::string aside = path_ + ".damaged-" + when.substr(0, when.find('+'));
   if (auto failed = rename(path_, aside)) return std::move(*failed);
-  return aside;
+  return std::optional(std::move(aside));
+}
+
+std::optional<error> owned_file::remove_in_place() const {
+  auto there = status_in_place();
+  if (!there) return std::move(there.error());
+  if (!*there) return std::nullopt;
+  auto removed = remove(path_);
+  if (!removed) return std::move(removed.error());
+  return std::nullopt;
+}
+
+std::optional<error> owned_file::make_private() {
+  const auto now = status();
+  if (!now) return now.error();
+  if ((now->mode & 0077U) == 0) return std::nullopt;
+  const int failed = calls().set_mode(fd_, now->mode & 0700U);
+  if (failed < 0) return system_error("make private", path_, failed);
+  return std::nullopt;
+}
+
+std::optional<std::string> fault_of_owner(const file_status& status) {
+  const std::uint32_t user = calls().effective_user();
+  if (status.owner != 0 && status.owner != user) {
+    return "it belongs to user " + std::to_string(status.owner) + "; expected root" +
+           (user == 0 ? "" : " or user " + std::to_string(user));
+  }
+  if ((status.mode & 0022U) == 0) return std::nullopt;
+  const unsigned bits = status.mode & 0777U;
+  return "users other than its owner can write to it (mode 0" + std::to_string(bits >> 6 & 7U) +
+         std::to_string(bits >> 3 & 7U) + std::to_string(bits & 7U) + ")";
 }
 
 }  // namespace annals::io

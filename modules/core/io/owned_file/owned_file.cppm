@@ -42,6 +42,9 @@ class owned_file {
   // As take(), without a wait, for an existing file that is only read. Creates nothing.
   static result<std::optional<owned_file>> take_existing(const std::string& path);
 
+  // Opens an existing file for reading. Locks and creates nothing.
+  static result<owned_file> open_existing(const std::string& path);
+
   inline bool is_open() const noexcept { return fd_ >= 0; }
   // This is the copy of a child of fork(2). It can only be destroyed, or replaced by another object.
   inline bool is_inherited() const noexcept { return fork_count_ != io::fork_count(); }
@@ -63,8 +66,14 @@ class owned_file {
   // The status of the file if the path still names it; nothing if the path names another file, or none.
   result<std::optional<file_status>> status_in_place() const;
 
-  // Renames the file to `<path>.damaged-<time>`. Returns the new path. The caller holds the lock.
-  result<std::string> set_aside() const;
+  // Renames the file to `<path>.damaged-<time>`. Returns the new path; nothing when the path names another file, or none. The
+  // caller holds the lock.
+  result<std::optional<std::string>> set_aside() const;
+  // Removes the file. Does nothing when the path names another file: one that was put there, or one in the directory to which
+  // the process has changed since.
+  std::optional<error> remove_in_place() const;
+  // Takes the file away from its group and from others, as far as its mode lets them have it.
+  std::optional<error> make_private();
 
   // Allocates the file's blocks up to this size, so that a full disk cannot fail a later access.
   std::optional<error> allocate(std::uint64_t bytes);
@@ -91,6 +100,10 @@ class owned_file {
 };
 
 using lock_file = owned_file;
+
+// Why this process must not rely on the content of a file: it belongs to a user who is neither root nor the user of the
+// process, or others can write to it. Nothing where the file can be relied on.
+std::optional<std::string> fault_of_owner(const file_status& status);
 
 // Repeats a check until a deadline: often at first, then after pauses that grow to a millisecond.
 class patience {

@@ -33,14 +33,24 @@ constexpr std::size_t prefaulted_at_once = 128 * 1024;
 }  // namespace
 
 ring_drain::ring_drain(owned_ring ring, output& to)
-    : ring_(std::move(ring)), output_(to), queue_(ring_.header(), ring_.records(), ring_.is_new()) {}
+    : ring_(std::move(ring)), output_(to), queue_(ring_.header(), ring_.records(), ring_.start()) {}
 
 // --- the end ---------------------------------------------------------------------------------------------------------------
 
 void ring_drain::close() noexcept try {
   const auto failed = flush();
-  if (!failed && queue_.is_drained_to(queue_.mark_end()) && queue_.dropped() == 0 && !is_lost()) {
-    if (const auto removed = io::remove(ring_.path()); !removed) output_.report(removed.error());
+  if (is_lost()) {
+    const auto aside = ring_.set_aside();
+    if (!aside) output_.report(aside.error());
+    if (!aside || !*aside) return;
+    output_.report(error{errc::ring_damaged, 0,
+                         "'" + ring_.path() +
+                             "' was cut or changed by another program while it was used. It was set aside as '" + **aside +
+                             "'; events in it may be lost"});
+    return;
+  }
+  if (!failed && queue_.is_drained_to(queue_.mark_end()) && queue_.dropped() == 0) {
+    if (const auto unremoved = ring_.remove()) output_.report(*unremoved);
     return;
   }
   output_.report(error{errc::events_left, 0,
@@ -77,7 +87,11 @@ result<segment::log_place> ring_drain::place() {
 ring_drain::pass ring_drain::drain_once(std::chrono::nanoseconds how_patient) {
   if (!settle_unsettled()) return pass::failed;
   const ring::queue::batch batch = queue_.take(batch_bytes, io::calls().uptime(), how_patient);
+  const bool is_first_fault = queue_.fault() && !queue_.passes_over_faults();
+  if (is_first_fault) [[unlikely]]
+    give_up();
   if (batch.count == 0) {
+    if (is_first_fault) return pass::some;
     failed_.reset();
     if (queue_.release_abandoned()) announce_room();
     return pass::nothing;
@@ -98,6 +112,19 @@ ring_drain::pass ring_drain::drain_once(std::chrono::nanoseconds how_patient) {
   queue_.release();
   announce_room();
   return batch.lines.size() >= much_bytes ? pass::much : pass::some;
+}
+
+// Another program changed the records. New events go past the ring from now on; of what is in it, the drain takes what is
+// whole.
+void ring_drain::give_up() {
+  const auto& at = *queue_.fault();
+  errors_.push_back({errc::ring_damaged, 0,
+                     "'" + ring_.path() + "' was changed by another program: at word " + std::to_string(at.at) + " it has " +
+                         std::string(at.why) +
+                         ". Events in it that are damaged are lost; expected a file that nobody else "
+                         "touches"});
+  ring_.give_up();
+  queue_.pass_over_faults();
 }
 
 bool ring_drain::fail(error cause) {
@@ -133,7 +160,7 @@ bool ring_drain::settle_failed(const ring::queue::batch& batch) {
   }
   std::vector<bool> arrived(batch.count, false);
   if (output_.keeps_log()) {
-    auto found = find_in_log(output_.options().log_path, ring_.header().batch, lines_);
+    auto found = find_in_log(output_.options().log_path, queue_.place(), lines_);
     if (!found) return fail(std::move(found.error()));
     arrived = std::move(found->arrived);
   }

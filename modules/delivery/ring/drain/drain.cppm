@@ -28,22 +28,28 @@ import annals.segment;
 
 export namespace annals {
 
-// The file `<log path>.ring`, owned by this process and mapped. Movable.
+// The file `<log path>.ring`, owned by this process and mapped. Only its user can open it, whatever the mode of the log.
+// Movable.
 class owned_ring {
  public:
   // Opens the ring of a log, or creates one of `bytes` of records. Recovers what a dead owner left: lines that it was writing
   // are looked up in the log, so that the queue on this ring begins with the ones that are missing there. A file that is not a
-  // ring is set aside (renamed). `notices` gets ring_damaged and events_repeated. Errors: ring_not_owned when another process
-  // owns it, io.
+  // ring, or that another user made or can write, is set aside (renamed). `notices` gets ring_damaged and events_repeated.
+  // Errors: ring_not_owned when another process owns it, io.
   static result<owned_ring> open(const output& to, std::size_t bytes, std::vector<notice>& notices);
 
   ring::file_header& header() const noexcept { return *reinterpret_cast<ring::file_header*>(mapping_.head()); }
   char* records() const noexcept { return mapping_.wrapped(); }
+  const ring::start& start() const noexcept { return start_; }
   bool is_new() const noexcept { return is_new_; }  // it was created by open()
   const std::string& path() const noexcept { return file_.path(); }
 
-  // Another program truncated the file: nothing that is put is safe any more. Any thread.
+  // Another program truncated or changed the file: nothing that is put is safe any more. Any thread.
   inline bool is_lost() const noexcept { return mapping_.is_lost(); }
+  void give_up() noexcept { mapping_.give_up(); }
+  // Renames and removes the file, unless the path names another one.
+  result<std::optional<std::string>> set_aside() const { return file_.set_aside(); }
+  std::optional<error> remove() const { return file_.remove_in_place(); }
 
   // Makes the kernel provide pages of the records before they are written to. Any thread.
   void populate(std::size_t offset, std::size_t count) const noexcept { mapping_.populate(offset, count); }
@@ -53,13 +59,19 @@ class owned_ring {
 
  private:
   result<bool> use(std::size_t bytes, std::vector<notice>& notices);
+  std::optional<error> set_aside(const std::string& fault, std::vector<notice>& notices);
   std::optional<error> make(std::size_t bytes);
   std::optional<error> map(std::size_t bytes, const io::file_status& expected);
   std::optional<error> recover(const output& to, std::vector<notice>& notices);
+  std::optional<error> settle(const output& to, std::vector<notice>& notices);
+  ring::record_source source() const;
+  error unreadable() const;
 
   io::owned_file file_;
   io::wrapped_mapping mapping_;
   std::vector<std::string> grown_;  // directories that have to be synced with the file
+  ring::facts facts_;
+  ring::start start_;
   bool is_new_ = false;
 };
 
@@ -104,7 +116,8 @@ class ring_drain {
   // does it for the part of the ring behind `end`.
   void prefault(std::uint64_t end) noexcept;
 
-  // Flushes, and removes the file. Where lines are left, leaves it to the next owner and reports events_left.
+  // Flushes, and removes the file. Where lines are left, leaves it to the next owner and reports events_left; a file that was
+  // truncated or changed is set aside.
   void close() noexcept;
 
  private:
@@ -115,6 +128,7 @@ class ring_drain {
   void announce_room() noexcept;
   bool settle_unsettled();
   bool settle_failed(const ring::queue::batch& batch);
+  void give_up();
   bool fail(error cause);
   result<segment::log_place> place();
 
@@ -169,6 +183,7 @@ class ring_delivery final : public event_delivery {
   inline void wake(bool more_than_half) noexcept { worker_.wake_from(more_than_half ? io::worker::resting : io::worker::idle); }
 
   std::atomic<ring_drain*> open_ = nullptr;  // the ring, while events go through it
+  std::atomic<ring_drain*> lost_ = nullptr;  // the ring, once another program truncated or changed it
   const ring_options options_;
   output& output_;
 

@@ -152,16 +152,20 @@ receipt ring_delivery::refuse_full(ring_drain& open) noexcept try {
   return output_.refuse_without_memory();
 }
 
-// Another program truncated the ring's file. Events in it that the drain had not taken are lost.
+// Another program truncated or changed the ring's file. The drain takes what is whole, so that it comes before later events.
 receipt ring_delivery::refuse_lost(ring_drain& open) noexcept try {
+  (void)open.flush();  // a failure is reported, and the thread tries again
   {
     const std::lock_guard lock(open_mutex_);
-    if (open_.load() == &open) deliver_directly(open);
+    if (open_.load() == &open) {
+      lost_ = &open;
+      deliver_directly(open);
+    }
   }
   const std::string& path = output_.options().log_path;
   return output_.refuse({errc::ring_damaged, 0,
-                         "cannot log the event to '" + path + "': somebody cut its ring, '" + path +
-                             ".ring', and events in it are lost; expected a file that nobody else touches. This logger "
+                         "cannot log the event to '" + path + "': another program cut or changed its ring, '" + path +
+                             ".ring', and events in it may be lost; expected a file that nobody else touches. This logger "
                              "delivers directly from now on"});
 } catch (const std::exception&) {
   return output_.refuse_without_memory();
@@ -178,11 +182,14 @@ void ring_delivery::deliver_directly(const ring_drain& open) noexcept {
 // The ring is the parent's, which brings what is in it into the log. A child appends to the log as another process does.
 void ring_delivery::become_child() noexcept {
   if (const ring_drain* const open = open_.load()) deliver_directly(*open);
+  lost_ = nullptr;
   is_direct_ = true;
 }
 
+// A ring that is lost may still hold events that the sink has not taken.
 error_pointer ring_delivery::flush() noexcept {
-  ring_drain* const open = open_.load(std::memory_order_acquire);
+  ring_drain* open = open_.load(std::memory_order_acquire);
+  if (open == nullptr) open = lost_.load(std::memory_order_acquire);
   return open == nullptr ? nullptr : open->flush();
 }
 
