@@ -24,9 +24,23 @@ constexpr std::chrono::minutes clock_slack{1};  // a clock that is put back by l
 constexpr std::chrono::minutes age_floor{1};    // see triggers::age
 constexpr std::chrono::seconds retry_interval{1};
 constexpr std::uint64_t spare_bytes_max = 64 * 1024;
+constexpr int vain_rotations_max = 1000;                        // in one batch; see write_in_parts
+constexpr std::int64_t begun_max_us = 253'402'300'799'999'999;  // the end of the year 9999
 
 std::size_t lines_in(std::string_view text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// When the live segment began, as the lock's page says; 0 where it does not, or says what is not a time.
+std::int64_t begun_of(const lock_page& page) noexcept {
+  const std::int64_t begun = page.begun.load();
+  return begun > 0 && begun <= begun_max_us ? begun : 0;
+}
+
+error never_settles(const std::string& path) {
+  return {errc::io, ETIMEDOUT,
+          "cannot use the lock of '" + path + "': it has changed all the time for " +
+              std::to_string(log_lock::wait_max.count()) + " s; expected only programs that write the log to write to it"};
 }
 
 // The time of the first line of a file, if it can be read.
@@ -48,7 +62,10 @@ segment_writer::segment_writer(std::string path, unsigned mode, triggers when, n
 
 // --- appending ------------------------------------------------------------------------------------------------------------
 
+// A page that says again and again that the segment is full, although it is not, is written to by another program: then the
+// segment goes on as it is for a while.
 void segment_writer::write_in_parts(const batch& lines) {
+  int vain_rotations = 0;
   std::string_view rest = lines.lines;
   while (!rest.empty()) {
     settle(lines.now);
@@ -69,12 +86,13 @@ void segment_writer::write_in_parts(const batch& lines) {
       if (!is_full) {
         appender_.append(part, lines_in(part));
         rest.remove_prefix(part.size());
-        if (lock_.page().begun.load() == 0) begin_segment(lines.now);
+        if (begun_of(lock_.page()) == 0) begin_segment(lines.now);
       }
     } else {
       forget();
     }
     if (is_full) rotate_or_suspend(cause::size, lines.now, first_bytes);
+    if (is_full && ++vain_rotations > vain_rotations_max) suspended_until_ = io::calls().uptime() + retry_interval;
   }
 }
 
@@ -101,8 +119,9 @@ std::string_view segment_writer::reserve_part(std::string_view lines) noexcept {
 }
 
 void segment_writer::begin_segment(time_point now) {
-  std::int64_t none = 0;
-  lock_.page().begun.compare_exchange_strong(none, std::max<std::int64_t>(now.time_since_epoch().count(), 1));
+  std::int64_t before = lock_.page().begun.load();
+  const std::int64_t begun = std::clamp<std::int64_t>(now.time_since_epoch().count(), 1, begun_max_us);
+  if (before <= 0 || before > begun_max_us) lock_.page().begun.compare_exchange_strong(before, begun);
   oldest_.reset();
   learn_due(now);
 }
@@ -112,7 +131,7 @@ void segment_writer::append(const log_lock::exclusive& held, std::string_view li
   adopt(held, now);
   appender_.append(lines, count);
   lock_.page().bytes.fetch_add(lines.size());
-  if (lock_.page().begun.load() == 0) begin_segment(now);
+  if (begun_of(lock_.page()) == 0) begin_segment(now);
 }
 
 // --- knowing the files -----------------------------------------------------------------------------------------------------
@@ -127,7 +146,8 @@ void segment_writer::forget() noexcept {
 
 // Sees to it that the open file is the live segment, that the lock's page tells the facts about it, and what is due when.
 void segment_writer::settle(time_point now) {
-  for (;;) {
+  for (const auto begun = io::calls().uptime();;) {
+    if (io::calls().uptime() - begun > log_lock::wait_max) throw sink_error(never_settles(appender_.path()));
     if (!settled_ || appender_.is_due(now)) lock_.look();
     if (!lock_.enter()) {
       forget();
@@ -156,7 +176,7 @@ bool segment_writer::is_settled(time_point now) {
     const std::uint64_t real = appender_.bytes();
     std::uint64_t known = page.bytes.load();
     while (known < real && !page.bytes.compare_exchange_weak(known, real)) continue;
-    if (real != 0 && page.begun.load() == 0) begin_segment(now);
+    if (real != 0 && begun_of(page) == 0) begin_segment(now);
   }
   if (!settled_ || due || due_ == time_point::min() || now < floor_) learn_due(now);
   settled_ = true;
@@ -210,7 +230,7 @@ void segment_writer::note_facts(time_point now) {
 void segment_writer::learn_due(time_point now) {
   due_ = when_.has_time() ? time_point::min() : time_point::max();
   floor_ = time_point::min();
-  std::int64_t begun_us = lock_.page().begun.load();
+  std::int64_t begun_us = begun_of(lock_.page());
   if (!when_.has_time() || begun_us == 0) return;  // an empty segment: the first event will tell
   if (now < time_point(std::chrono::microseconds(begun_us)) - clock_slack) {
     const std::int64_t anew = std::max<std::int64_t>(now.time_since_epoch().count(), 1);
@@ -284,6 +304,11 @@ closed_segment segment_writer::close_live(const log_lock::exclusive& held, time_
   closed_segment closed;
   closed.bytes = old.bytes;
   closed.number = or_throw(held.live_number());
+  if (closed.number > segment::number_max) {
+    throw sink_error({errc::io, 0,
+                      "cannot close '" + appender_.path() + "': the numbers of segments are used up; expected none above " +
+                          std::to_string(segment::number_max) + ". Was a file with such a name put into the directory?"});
+  }
   closed.path = segment::closed_path(appender_.path(), closed.number, time, false);
   appender_.directory_changed();  // before: where there is no memory for that, nothing is renamed
   if (auto failed = io::rename_new(appender_.path(), closed.path, old)) throw sink_error(std::move(*failed));
@@ -366,10 +391,11 @@ annals::position segment_writer::position() {
     return annals::position{number, status ? status->bytes : 0};
   };
   if (!lock_.is_open()) return at_path(or_throw(segment::live_number(appender_.path())));
-  for (;;) {  // within an append, so that number and offset are those of one segment
+  for (const auto begun = io::calls().uptime();;) {  // within an append, so that number and offset are those of one segment
+    if (io::calls().uptime() - begun > log_lock::wait_max) throw sink_error(never_settles(appender_.path()));
     if (lock_.enter()) {
       const leaving left{lock_};
-      return at_path(std::max(or_throw(segment::live_number(appender_.path())), lock_.page().next_number.load()));
+      return at_path(std::max(or_throw(segment::live_number(appender_.path())), lock_.next_number()));
     }
     forget();
     if (auto failed = lock_.catch_up()) throw sink_error(std::move(*failed));

@@ -3,7 +3,6 @@ module;
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -112,8 +111,7 @@ std::optional<closed_segment> parse_closed_name(std::string_view file_name, std:
   if (dash > number_digits_min && file_name.front() == '0') return std::nullopt;  // one name for one number
   const auto [end, status] = std::from_chars(file_name.data(), file_name.data() + dash, found.number);
   if (status != std::errc() || end != file_name.data() + dash) return std::nullopt;
-  const bool could_be_followed = found.number != std::numeric_limits<std::uint64_t>::max();
-  if (found.number == 0 || !could_be_followed) return std::nullopt;
+  if (found.number == 0 || found.number > number_max) return std::nullopt;
   const std::string_view time = file_name.substr(dash + 1);
   if (!is_time(time)) return std::nullopt;
   time.copy(found.first_event_text.data(), found.first_event_text.size());

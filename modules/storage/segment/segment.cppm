@@ -17,6 +17,9 @@ export namespace annals::segment {
 
 using annals::closed_segment;
 
+// The highest number of a closed segment: every program that reads JSON reads it exactly. A higher one is not a segment's.
+inline constexpr std::uint64_t number_max = (std::uint64_t{1} << 53) - 1;
+
 // What the names of a log's closed segments begin with: `logs/audit.jsonl` gives `audit`; a name that does not end in
 // `.jsonl` is taken whole.
 std::string stem_of(std::string_view live_path);

@@ -7,6 +7,8 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,7 +51,9 @@ log_lock::~log_lock() {
 
 void log_lock::let_go() noexcept {
   page_ = nullptr;
+  copy_.reset();
   slot_ = nullptr;
+  is_inside_ = false;
   file_ = {};
   mapping_ = {};
 }
@@ -78,6 +82,7 @@ std::optional<error> log_lock::open_file() {
   file_ = std::move(*opened);
   const auto status = file_.status();
   if (!status) return status.error();
+  if (auto refused = refuse_foreign(*status)) return refused;
   return status->bytes < sizeof(lock_page) ? set_up_page() : std::nullopt;
 }
 
@@ -86,13 +91,7 @@ std::optional<error> log_lock::open_once(bool& again) {
   if (auto failed = open_file()) return failed;
   auto status = file_.status();
   if (!status) return std::move(status.error());
-  auto mapped = io::mapping::of(path_, sizeof(lock_page), *status);
-  if (!mapped) {
-    again = mapped.error().system_code == 0;
-    return std::move(mapped.error());
-  }
-  mapping_ = std::move(*mapped);
-  page_ = static_cast<lock_page*>(mapping_.memory());
+  if (auto failed = get_page(*status, again)) return failed;
   const std::uint64_t magic = page_->magic.load();
   if (magic != lock_page::magic_value) {
     // All zeros: a new page whose content was lost with the power.
@@ -102,12 +101,32 @@ std::optional<error> log_lock::open_once(bool& again) {
                        "': it is no lock of a log, or that of another version; expected to find nothing there, or our own"};
     }
     page_->magic.store(lock_page::magic_value);
+    if (copy_) (void)write_copy(offsetof(lock_page, magic));
   }
   if (!is_in_place()) {
     again = true;
     return error{errc::io, 0, "cannot lock '" + path_ + "': it is replaced again and again"};
   }
   claim_slot();
+  return std::nullopt;
+}
+
+// A page that another user can cut is not mapped: an access to it would end the process.
+std::optional<error> log_lock::get_page(const io::file_status& status, bool& again) {
+  if (io::fault_of_owner(status)) {
+    copy_ = std::make_unique<lock_page>();
+    page_ = copy_.get();
+    again = !read_copy();
+    if (again) return error{errc::io, 0, "cannot read '" + path_ + "': it was cut at this moment"};
+    return std::nullopt;
+  }
+  auto mapped = io::mapping::of(path_, sizeof(lock_page), status);
+  if (!mapped) {
+    again = mapped.error().system_code == 0 || mapped.error().system_code == ENOENT;
+    return std::move(mapped.error());
+  }
+  mapping_ = std::move(*mapped);
+  page_ = static_cast<lock_page*>(mapping_.memory());
   return std::nullopt;
 }
 
@@ -122,6 +141,24 @@ std::optional<error> log_lock::may_create() const {
   return error{errc::io, EACCES,
                "cannot create '" + path_ + "': the log belongs to user " + std::to_string((*live)->owner) +
                    ", who could not open a lock of ours; expected to be that user, or root"};
+}
+
+// The owner of a lock can hold it for ever.
+std::optional<error> log_lock::refuse_foreign(const io::file_status& lock) const {
+  const auto live = io::status_at(live_path_);
+  const auto directory = io::status_at(io::parent_of(live_path_));
+  const auto is_owned_like = [&](const auto& file) { return file && *file && (*file)->owner == lock.owner; };
+  const std::string what = "cannot use '" + path_ + "': ";
+  if (lock.owner != 0 && lock.owner != io::calls().effective_user() && !is_owned_like(live) && !is_owned_like(directory)) {
+    return error{
+        errc::io, EACCES,
+        what + "it belongs to user " + std::to_string(lock.owner) +
+            "; expected the log's owner, this process's user, or root. Remove it if that user does not write this log"};
+  }
+  const unsigned log_mode = mode_ | (live && *live ? (*live)->mode : 0U);
+  if ((lock.mode & ~log_mode & 0002U) == 0) return std::nullopt;
+  return error{errc::io, EACCES,
+               what + "every user can write to it, but not to the log; expected mode 0600 or that of the log"};
 }
 
 // Gives the file its page. The page is written, not only allocated, so that a full disk fails here.
@@ -161,7 +198,27 @@ bool log_lock::is_in_place() const {
   return !there || (*there && (*there)->bytes >= sizeof(lock_page));  // an error does not mean that it was replaced
 }
 
+// Without a mapping: reads the page. False when it cannot be read, or the file was cut.
+bool log_lock::read_copy() {
+  if (!copy_) return true;
+  std::array<char, sizeof(lock_page)> bytes{};
+  const auto got = file_.read_at(bytes.data(), bytes.size(), 0);
+  if (!got || *got != bytes.size()) return false;
+  std::memcpy(static_cast<void*>(copy_.get()), bytes.data(), bytes.size());
+  return true;
+}
+
+// Without a mapping: writes the page from `offset` up to the slots. What others count in meanwhile can be lost: the next look
+// at the file corrects it.
+std::optional<error> log_lock::write_copy(std::size_t offset) {
+  if (!copy_) return std::nullopt;
+  std::array<char, offsetof(lock_page, slots)> bytes{};
+  std::memcpy(bytes.data(), static_cast<const void*>(copy_.get()), bytes.size());
+  return file_.write_at(std::string_view(bytes.data(), bytes.size()).substr(offset), offset);
+}
+
 void log_lock::claim_slot() {
+  if (copy_) return;
   for (std::size_t i = 0; i < lock_page::slots_count; ++i) {
     if (file_.lock_byte(offset_of(i)) != 0) continue;
     slot_ = &page_->slots[i];
@@ -183,8 +240,13 @@ void log_lock::look() {
 // --- for writers ------------------------------------------------------------------------------------------------------------
 
 std::optional<error> log_lock::catch_up() {
-  if (auto failed = open()) return failed;
   for (io::patience others(wait_max);;) {
+    if (auto failed = open()) return failed;
+    if (!read_copy()) {  // it was cut
+      let_go();
+      if (!others.wait()) return timed_out(path_, "another process has cut it");
+      continue;
+    }
     const std::uint64_t epoch = page_->epoch.load();
     if (epoch % 2 == 0) {
       epoch_ = epoch;
@@ -196,8 +258,11 @@ std::optional<error> log_lock::catch_up() {
     const auto locked = file_.try_lock();
     if (!locked) return locked.error();
     if (*locked) {  // the owner that made it odd died, or has just finished
-      if (page_->epoch.load() % 2 != 0) page_->epoch.fetch_add(1);
+      const bool is_odd = read_copy() && page_->epoch.load() % 2 != 0;
+      if (is_odd) page_->epoch.fetch_add(1);
+      if (is_odd) (void)write_copy(offsetof(lock_page, epoch));
       file_.unlock();
+      if (!others.wait()) return timed_out(path_, "its epoch has been odd");
       continue;
     }
     if (!others.wait()) return timed_out(path_, "another process has held it");
@@ -206,12 +271,13 @@ std::optional<error> log_lock::catch_up() {
 
 bool log_lock::enter_without_slot() noexcept {
   if (wait_for_file()) return false;
-  if (page_->epoch.load() == epoch_) return true;
+  if (read_copy() && page_->epoch.load() == epoch_) return true;
   file_.unlock();
   return false;
 }
 
 void log_lock::leave_without_slot() noexcept {
+  (void)write_copy(offsetof(lock_page, next_number));
   file_.unlock();
 }
 
@@ -232,8 +298,12 @@ std::optional<error> log_lock::wait_for_slots() {
       if (owner.is_long()) {
         const auto locked = file_.is_byte_locked(offset_of(i));
         if (!locked) return locked.error();
-        if (!*locked) slot.busy.store(0);
+        if (!*locked) {
+          slot.busy.store(0);
+          break;
+        }
       }
+      if (!read_copy()) return error{errc::io, 0, "cannot lock '" + path_ + "': another process has cut it"};
       if (!owner.wait()) {
         return timed_out(path_, "process " + std::to_string(slot.process.load()) + " has been in the middle of an append");
       }
@@ -246,13 +316,17 @@ result<log_lock::exclusive> log_lock::lock() {
   for (int tries = 0; tries < open_tries; ++tries) {
     if (auto failed = open()) return std::move(*failed);
     if (auto failed = wait_for_file()) return std::move(*failed);
-    if (!is_in_place()) {
+    if (!is_in_place() || !read_copy()) {
       let_go();
       continue;
     }
     // Odd already: the last holder died, and the writers wait for the next one.
     if (page_->epoch.load() % 2 == 0) page_->epoch.fetch_add(1);
-    if (auto failed = wait_for_slots()) {
+    auto failed = write_copy(offsetof(lock_page, epoch));
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // without a mapping, the epoch is written before the slots are read
+    if (!failed && !read_copy()) failed = error{errc::io, 0, "cannot lock '" + path_ + "': another process has cut it"};
+    if (!failed) failed = wait_for_slots();
+    if (failed) {
       unlock();
       return std::move(*failed);
     }
@@ -262,8 +336,10 @@ result<log_lock::exclusive> log_lock::lock() {
 }
 
 void log_lock::unlock() noexcept {
-  const std::uint64_t epoch = page_->epoch.fetch_add(1);
-  invariant(epoch % 2 == 1, "the epoch is odd while the log is locked exclusively");
+  // Odd, unless another process wrote into the page. Even and a new one afterwards.
+  const std::uint64_t epoch = page_->epoch.load();
+  page_->epoch.fetch_add(epoch % 2 == 1 ? 1 : 2);
+  (void)write_copy(offsetof(lock_page, epoch));  // where it fails, it stays odd, and the next process makes it even
   file_.unlock();
 }
 
@@ -276,13 +352,20 @@ log_lock::exclusive::~exclusive() {
 result<std::uint64_t> log_lock::exclusive::live_number() const {
   auto listed = segment::live_number(lock_->live_path_);
   if (!listed) return listed;
-  return std::max(*listed, lock_->page_->next_number.load());
+  return std::max(*listed, lock_->next_number());
+}
+
+std::uint64_t log_lock::next_number() const noexcept {
+  const std::uint64_t known = page_ != nullptr ? page_->next_number.load() : 0;
+  return known <= segment::number_max ? known : 0;
 }
 
 void log_lock::closed(std::uint64_t number) noexcept {
-  if (page_ == nullptr) return;
+  if (page_ == nullptr || !read_copy()) return;
   std::uint64_t known = page_->next_number.load();
-  while (known <= number && !page_->next_number.compare_exchange_weak(known, number + 1)) continue;
+  while ((known <= number || known > segment::number_max) && !page_->next_number.compare_exchange_weak(known, number + 1))
+    continue;
+  (void)write_copy(offsetof(lock_page, next_number));
 }
 
 }  // namespace annals::rotation

@@ -10,12 +10,15 @@
 // When a process dies, the kernel releases its locks: that of the file and that of its slot's byte (F_OFD_SETLK).
 // Processes that archive or delete segments exclude each other by locks of other bytes of this file, and not by locks of the
 // segments, since a user who can only read the log could hold those.
+// A page that another user can cut is not mapped, since an access to it could end the process: it is read and written as a
+// file, and each append holds the lock exclusively.
 // docs/decisions.md has the reasons and the figures; tests/rotation/lock_model_test.cpp tries all interleavings.
 module;
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -30,6 +33,9 @@ export namespace annals::rotation {
 
 // The content of the lock's file, in the byte order of the machine: processes of one machine share a lock. The facts about the
 // live segment save system calls; where they are not known, they come from the files.
+//
+// Every process that can write the log can write the page at any time, and a loss of power can leave anything in it. So a value
+// is read once, and checked before it is used: a number or a time that no log has counts as not known.
 struct lock_page {
   static constexpr std::uint64_t magic_value = 0x314b434c4c4e4e41;  // "ANNLLCK1", read as a little-endian number
   static constexpr std::size_t slots_count = 63;
@@ -99,15 +105,18 @@ class log_lock {
     if (slot_ == nullptr) [[unlikely]]
       return enter_without_slot();
     if constexpr (checks_invariants) {
-      invariant(slot_->busy.load(std::memory_order_relaxed) == 0, "an append ends before the next one of the process begins");
+      invariant(!is_inside_, "an append ends before the next one of the process begins");
     }
     slot_->busy.store(1, std::memory_order_seq_cst);
-    if (page_->epoch.load(std::memory_order_seq_cst) == epoch_) [[likely]]
+    if (page_->epoch.load(std::memory_order_seq_cst) == epoch_) [[likely]] {
+      if constexpr (checks_invariants) is_inside_ = true;
       return true;
+    }
     slot_->busy.store(0, std::memory_order_release);
     return false;
   }
   inline void leave() noexcept {
+    if constexpr (checks_invariants) is_inside_ = false;
     if (slot_ != nullptr) [[likely]] {
       slot_->busy.store(0, std::memory_order_release);
     } else {
@@ -131,6 +140,8 @@ class log_lock {
 
   // Between enter() and leave(), or under the exclusive lock: the facts about the live segment.
   inline lock_page& page() noexcept { return *page_; }
+  // The page's next_number, when it is one that a segment can have; else 0.
+  std::uint64_t next_number() const noexcept;
   inline bool is_open() const noexcept { return page_ != nullptr; }
   bool has_slot() const noexcept { return slot_ != nullptr; }
 
@@ -143,15 +154,21 @@ class log_lock {
   std::optional<error> wait_for_file();
   std::optional<error> wait_for_slots();
   std::optional<error> may_create() const;
+  std::optional<error> refuse_foreign(const io::file_status& lock) const;
   bool is_in_place() const;
+  std::optional<error> get_page(const io::file_status& status, bool& again);
+  bool read_copy();
+  std::optional<error> write_copy(std::size_t offset);
   void claim_slot();
   void let_go() noexcept;
   void unlock() noexcept;
   bool enter_without_slot() noexcept;
   void leave_without_slot() noexcept;
 
-  lock_page* page_ = nullptr;
-  lock_page::slot* slot_ = nullptr;  // null: all are in use; each append then holds the lock exclusively
+  lock_page* page_ = nullptr;        // in mapping_, or copy_
+  std::unique_ptr<lock_page> copy_;  // of a page that another user can cut: read and written while the file is locked
+  lock_page::slot* slot_ = nullptr;  // null: all are in use, or there is a copy; each append then holds the lock exclusively
+  bool is_inside_ = false;           // an append; kept where invariants are checked
   std::uint64_t epoch_ = 0;
   io::owned_file file_;
   io::mapping mapping_;
