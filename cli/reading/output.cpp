@@ -96,7 +96,9 @@ bool is_log(const std::string& file) {
              "': " + (unknown ? unknown.message() : "it is no regular file; expected the live segment of a log"));
     return false;
   }
-  if (annals::read_tail(file, 0).next != annals::cursor{}) return true;
+  bool is_there = false;  // a ring of a dead process, maybe one that cannot be read, is a log, too
+  const annals::tail_page last = annals::read_tail(file, 1, {.on_damage = [&](const annals::damage&) { is_there = true; }});
+  if (is_there || !last.events.empty() || last.next != annals::cursor{}) return true;
   complain("there is no log at '" + file + "'");
   return false;
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,7 +16,9 @@
 #include "display/display.h"
 #include "reading/commands.h"
 import annals;
+#include "display/pretty.h"
 #include "exit_code_of.h"
+#include "reading/output.h"
 
 namespace cli {
 
@@ -102,8 +105,10 @@ int run_segments(const segments_arguments& arguments) {
     return exit_code_of(segments.error());
   }
   if (segments->empty()) {
-    complain("there is no log at '" + arguments.file + "'");
-    return io_error;
+    if (!is_log(arguments.file)) return io_error;
+    complain("'" + arguments.file +
+             "' has no segment yet: its events are in the ring of a process that ended; `annals recover` " +
+             "brings them into the log");
   }
   int code = ok;
   std::vector<row> rows = {{"SEGMENT", "STATE", "EVENTS", "BYTES", "ON DISK", "RATIO", "FIRST", "LAST", "HELD BY"}};
