@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -49,6 +50,61 @@ TEST(log_event, appends_one_line_per_event) {
             "{\"ts\":\"2026-03-07T12:00:00+00:00\",\"container\":\"web\",\"action\":\"denied\"}\n"
             "{\"ts\":\"2026-03-07T12:00:00+00:00\",\"container\":\"web\",\"action\":\"denied\",\"dest\":\"203.0.113.7:443\","
             "\"detail\":\"not in allowlist\"}\n");
+}
+
+TEST(log_event, leaves_out_texts_that_are_null_pointers) {
+  const support::temp_directory dir;
+  annals::audit_logger log({.path = dir / "audit.jsonl"});
+  const char* const null = nullptr;
+  EXPECT_TRUE(log_at_noon(log, {.dest = null, .detail = null, .fields = {{"user", null}}}));
+  EXPECT_EQ(content_of(dir / "audit.jsonl"),
+            "{\"ts\":\"2026-03-07T12:00:00+00:00\",\"container\":\"web\",\"action\":\"denied\",\"user\":null}\n");
+}
+
+TEST(log_event, leaves_errno_as_it_was) {
+  const support::temp_directory dir;
+  for (const auto delivery : {annals::delivery::direct, annals::delivery::ring, annals::delivery::durable}) {
+    annals::audit_logger log({.path = dir / ("of_" + std::to_string(static_cast<int>(delivery)) + ".jsonl"),
+                              .delivery = delivery,
+                              .on_error = [](const annals::error&) { errno = EIO; }});
+    support::faulty_calls faulty;
+    const annals::io::calls_override installed(faulty);
+    errno = ENOTTY;
+    EXPECT_TRUE(log_at_noon(log));
+    EXPECT_EQ(errno, ENOTTY);
+    EXPECT_TRUE(log.sync());
+    EXPECT_TRUE(log.reopen());
+    (void)log.stats();
+    EXPECT_EQ(errno, ENOTTY);
+    EXPECT_FALSE(log.log_event("web", "denied", {.fields = {{"ts", 1}}}));
+    EXPECT_EQ(errno, ENOTTY);
+  }
+}
+
+TEST(log_event, says_in_its_receipt_whether_it_was_accepted_refused_or_disabled) {
+  const support::temp_directory dir;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .on_error = [](const annals::error&) {}});
+  EXPECT_EQ(log_at_noon(log).status(), annals::receipt_status::accepted);
+  EXPECT_EQ(log.log_event("web", "denied", {.fields = {{"ts", 1}}}).status(), annals::receipt_status::failed);
+  log.set_enabled(false);
+  EXPECT_EQ(log_at_noon(log).status(), annals::receipt_status::disabled);
+}
+
+TEST(log_event, goes_on_in_a_logger_that_was_moved) {
+  const support::temp_directory dir;
+  for (const auto delivery : {annals::delivery::direct, annals::delivery::ring, annals::delivery::durable}) {
+    const std::string path = dir / ("of_" + std::to_string(static_cast<int>(delivery)) + ".jsonl");
+    annals::audit_logger first({.path = path, .delivery = delivery});
+    EXPECT_TRUE(log_at_noon(first));
+    annals::audit_logger second(std::move(first));
+    EXPECT_TRUE(log_at_noon(second));
+    annals::audit_logger third({.path = dir / "other.jsonl"});
+    third = std::move(second);
+    EXPECT_TRUE(log_at_noon(third));
+    EXPECT_EQ(third.path(), path);
+    EXPECT_EQ(third.tail_log().size(), 3U);
+    EXPECT_EQ(third.stats().accepted, 3U);
+  }
 }
 
 TEST(log_event, leaves_out_what_is_absent_and_writes_what_is_empty) {

@@ -41,4 +41,5 @@ done
 files=("$command" "$library" "$plugins"/*.so)
 [ "${#files[@]}" -ge 6 ] || { printf 'expected four plugins or more in %s\n' "$plugins" >&2; exit 1; }
 for file in "${files[@]}"; do check "$file"; done
+expect "$library" 'that it is never unloaded' "$(readelf -W -d "$library")" 'FLAGS_1.* NODELETE'
 [ "$problems" -eq 0 ] && printf '%s files; startup files of the C library marked for CET: %s\n' "${#files[@]}" "$startup_is_marked"

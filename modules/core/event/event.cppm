@@ -25,8 +25,16 @@ module;
 
 #if defined(__clang__)
 #define ANNALS_LIFETIMEBOUND [[clang::lifetimebound]]
+#define ANNALS_POINTER [[gsl::Pointer(char)]]
 #else
 #define ANNALS_LIFETIMEBOUND
+#define ANNALS_POINTER
+#endif
+
+// Its containers have another layout, so every call with one would corrupt memory.
+#if defined(_GLIBCXX_DEBUG) && !defined(ANNALS_WITH_GLIBCXX_DEBUG)
+#error \
+    "annals was built without _GLIBCXX_DEBUG, which changes the layout of std::string and std::vector. Remove it, or use _GLIBCXX_ASSERTIONS"
 #endif
 export module annals.event;
 #pragma GCC visibility push(default)
@@ -250,11 +258,37 @@ class field_list {
   std::span<const field> fields_;
 };
 
+// Text that may be absent. A view: the characters must outlive it. A null pointer is an absent text.
+//
+// clang warns when it is initialized with a temporary std::string that does not outlive it (-Wdangling). Assigning a temporary
+// std::string does not compile.
+class ANNALS_POINTER optional_text {
+ public:
+  inline optional_text() noexcept = default;
+  inline optional_text(std::nullopt_t) noexcept {}
+  inline optional_text(const char* text ANNALS_LIFETIMEBOUND) noexcept {
+    if (text != nullptr) text_ = std::string_view(text);
+  }
+  inline optional_text(std::string_view text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
+  inline optional_text(const std::string& text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
+  inline optional_text(std::optional<std::string_view> text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
+  inline optional_text(const std::optional<std::string>& text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
+  optional_text& operator=(std::string&&) = delete;
+  optional_text& operator=(std::optional<std::string>&&) = delete;
+
+  inline explicit operator bool() const noexcept { return text_.has_value(); }
+  inline std::string_view operator*() const noexcept { return *text_; }
+  inline const std::string_view* operator->() const noexcept { return &*text_; }
+
+ private:
+  std::optional<std::string_view> text_;
+};
+
 // The optional parts of an event: {.dest = "203.0.113.7:443", .fields = {{"rule", 17}}}. Strings are bytes: invalid UTF-8
 // is written as U+FFFD, never refused. An absent `dest` or `detail` is left out of the line, an empty one is written.
 struct event_details {
-  std::optional<std::string_view> dest = {};
-  std::optional<std::string_view> detail = {};
+  optional_text dest = {};
+  optional_text detail = {};
   field_list fields = {};
   std::optional<timestamp> ts = {};  // the time of logging when absent
 };
@@ -342,6 +376,12 @@ enum class ring_in_use : std::uint8_t {
 
 // --- receipts -------------------------------------------------------------------------------------------------------------
 
+enum class receipt_status : std::uint8_t {
+  accepted,  // the delivery's guarantee holds for the event
+  disabled,  // the logger is disabled: nothing was recorded, and nothing failed
+  failed,    // nothing was recorded; receipt::cause() says why
+};
+
 // What log_event returns. True unless something failed: a disabled logger's receipt is true and not accepted.
 class receipt {
  public:
@@ -350,6 +390,10 @@ class receipt {
   inline explicit receipt(std::shared_ptr<const error> cause) noexcept : cause_(std::move(cause)) {}
 
   inline explicit operator bool() const noexcept { return cause_ == nullptr; }
+  inline receipt_status status() const noexcept {
+    if (cause_ != nullptr) return receipt_status::failed;
+    return accepted() ? receipt_status::accepted : receipt_status::disabled;
+  }
   inline bool accepted() const noexcept { return sequence_ != 0; }      // the delivery's promise holds for this event
   inline std::uint64_t sequence() const noexcept { return sequence_; }  // 1, 2, ... per logger; 0 when not accepted
   inline const error* cause() const noexcept { return cause_.get(); }   // null when nothing failed

@@ -179,9 +179,21 @@ receipt audit_logger::state::append_long(const json::line_parts& parts, time_poi
 audit_logger::audit_logger(logger_options options)
     : enabled_(options.enabled), state_(std::make_unique<state>(std::move(options))) {}
 
+audit_logger::audit_logger(audit_logger&& from) noexcept
+    : enabled_(from.enabled_.exchange(false)), state_(std::move(from.state_)) {}
+
+audit_logger& audit_logger::operator=(audit_logger&& from) noexcept {
+  if (this != &from) {
+    state_ = std::move(from.state_);
+    enabled_.store(from.enabled_.exchange(false));
+  }
+  return *this;
+}
+
 audit_logger::~audit_logger() = default;
 
 receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
+  const io::kept_errno kept;
   char ts[timestamp_bytes_max];
   // Putting an event into a ring costs less than reading the exact clock. The coarse one, some ms late, suffices for seconds.
   const bool is_coarse = state_->options.delivery == delivery::ring && state_->options.timestamps == precision::seconds;
@@ -203,6 +215,7 @@ receipt audit_logger::record(std::string_view container, std::string_view action
 }
 
 receipt audit_logger::log_event(const event& e) noexcept try {
+  const io::kept_errno kept;
   if (!enabled()) return {};
   std::vector<field> fields;
   fields.reserve(e.fields.size());
@@ -220,8 +233,8 @@ receipt audit_logger::log_event(const event& e) noexcept try {
                                        stored.value)});
   }
   event_details details;
-  details.dest = e.dest;
-  details.detail = e.detail;
+  details.dest = optional_text(e.dest);
+  details.detail = optional_text(e.detail);
   details.fields = fields;
   if (!e.ts.empty()) {
     details.ts = parse_timestamp(e.ts);
@@ -237,6 +250,7 @@ receipt audit_logger::log_event(const event& e) noexcept try {
 }
 
 receipt audit_logger::sync() noexcept {
+  const io::kept_errno kept;
   state& s = *state_;
   const std::uint64_t last = s.deliver->stats().last_sequence;
   if (auto cause = s.deliver->sync()) return receipt(std::move(cause));
@@ -251,6 +265,7 @@ receipt audit_logger::sync(const receipt& of) noexcept {
 }
 
 receipt audit_logger::reopen() noexcept {
+  const io::kept_errno kept;
   auto cause = state_->out->use([](sink& to) { to.reopen(); });
   return cause ? receipt(std::move(cause)) : receipt(state_->deliver->stats().last_sequence);
 }
@@ -272,6 +287,7 @@ std::vector<event> audit_logger::tail_log(std::int64_t n) const {
 }
 
 logger_stats audit_logger::stats() const noexcept {
+  const io::kept_errno kept;
   const output& out = *state_->out;
   const delivery_stats delivered = state_->deliver->stats();
   logger_stats now;

@@ -88,13 +88,18 @@ class audit_logger {
   audit_logger(const audit_logger&) = delete;
   audit_logger& operator=(const audit_logger&) = delete;
 
+  // No other thread may use either logger during a move. A logger that was moved from is disabled; it may be destroyed or
+  // assigned to.
+  audit_logger(audit_logger&& from) noexcept;
+  audit_logger& operator=(audit_logger&& from) noexcept;
+
   // While disabled nothing is written or created; an open file stays open.
   inline bool enabled() const noexcept { return enabled_.load(std::memory_order_relaxed); }
   inline void set_enabled(bool enabled) noexcept { enabled_.store(enabled, std::memory_order_relaxed); }
 
-  // Appends one event. Any bytes are allowed in any string. Never throws; never ends the process; the receipt, the counters
-  // and the error handler tell of a failure. Refused, and nothing written: a line over max_line_bytes, invalid extra fields
-  // or JSON, a time outside the years 0000..9999.
+  // Appends one event. Any bytes are allowed in any string. Never throws; leaves errno as it was; never ends the process; the
+  // receipt, the counters and the error handler tell of a failure. Refused, and nothing written: a line over max_line_bytes,
+  // invalid extra fields or JSON, a time outside the years 0000..9999.
   inline receipt log_event(std::string_view container, std::string_view action, const event_details& details = {}) noexcept {
     if (!enabled()) [[unlikely]]
       return {};

@@ -335,6 +335,7 @@ std::uint64_t follower::gaps() const noexcept {
 }
 
 void follower::stop() noexcept {
+  const io::kept_errno kept;
   state_->stopped.store(true, std::memory_order_relaxed);
   state_->watch.wake();
 }

@@ -3,6 +3,7 @@
 // annals.io.calls: the system calls of the library, in one class that tests replace to make the third write fail.
 module;
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -102,6 +103,18 @@ extern std::atomic<system_calls*> current;
 inline system_calls& calls() noexcept {
   return *detail::current.load(std::memory_order_acquire);
 }
+
+// Restores errno at its end. For public functions that report failures in another way: their callers' errno stays as it was.
+class kept_errno {
+ public:
+  inline kept_errno() noexcept : kept_(errno) {}
+  inline ~kept_errno() { errno = kept_; }
+  kept_errno(const kept_errno&) = delete;
+  kept_errno& operator=(const kept_errno&) = delete;
+
+ private:
+  int kept_;
+};
 
 // Replaces the system calls of the whole process during its lifetime. For tests. Do not nest; do not create or destroy it while
 // another thread is inside the library.
