@@ -179,6 +179,6 @@ function(annals_library target)
   target_compile_options(${target} PRIVATE $<BUILD_INTERFACE:-fno-plt>)
   target_compile_definitions(${target} PRIVATE BOOST_DLL_USE_STD_FS ANNALS_VERSION="${PROJECT_VERSION}")
   set_target_properties(${target} PROPERTIES
-    CXX_EXTENSIONS OFF CXX_SCAN_FOR_MODULES ON POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET ${ANNALS_VISIBILITY})
+    CXX_SCAN_FOR_MODULES ON POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET ${ANNALS_VISIBILITY})
   annals_developer_options(${target})
 endfunction()

@@ -71,7 +71,7 @@ function(annals_test name)
   target_link_libraries(${name} PRIVATE annals_testing GTest::gtest GTest::gtest_main Boost::json)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE GOLDEN_DIRECTORY="${PROJECT_SOURCE_DIR}/tests/golden")
-  set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF CXX_SCAN_FOR_MODULES ON CXX_VISIBILITY_PRESET ${ANNALS_VISIBILITY})
+  set_target_properties(${name} PROPERTIES CXX_SCAN_FOR_MODULES ON CXX_VISIBILITY_PRESET ${ANNALS_VISIBILITY})
   annals_test_options(${name})
   annals_test_precompiled(${name})
   if(ANNALS_SANITIZE)  # slower, and more memory: what a test has to know

@@ -273,8 +273,10 @@ class ANNALS_POINTER optional_text {
   inline optional_text(const std::string& text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
   inline optional_text(std::optional<std::string_view> text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
   inline optional_text(const std::optional<std::string>& text ANNALS_LIFETIMEBOUND) noexcept : text_(text) {}
+  inline optional_text& operator=(const char* text) noexcept { return *this = optional_text(text); }
+  inline optional_text& operator=(std::string_view text) noexcept { return *this = optional_text(text); }
+  inline optional_text& operator=(const std::string& text) noexcept { return *this = optional_text(text); }
   optional_text& operator=(std::string&&) = delete;
-  optional_text& operator=(std::optional<std::string>&&) = delete;
 
   inline explicit operator bool() const noexcept { return text_.has_value(); }
   inline std::string_view operator*() const noexcept { return *text_; }

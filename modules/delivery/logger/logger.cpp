@@ -233,8 +233,8 @@ receipt audit_logger::log_event(const event& e) noexcept try {
                                        stored.value)});
   }
   event_details details;
-  details.dest = optional_text(e.dest);
-  details.detail = optional_text(e.detail);
+  details.dest = e.dest;
+  details.detail = e.detail;
   details.fields = fields;
   if (!e.ts.empty()) {
     details.ts = parse_timestamp(e.ts);
