@@ -92,6 +92,65 @@ TEST_F(a_ring, is_the_parents_after_a_fork_and_the_child_logs_directly) {
   for (int i = 0; i < children; ++i) EXPECT_EQ(counts[std::to_string(i)], 5);
 }
 
+// Fails in the process that made it, and takes lines in its children.
+class childs_sink final : public annals::sink {
+ public:
+  explicit childs_sink(std::string path) : path_(std::move(path)) {}
+  void write(const annals::batch& lines) override {
+    if (::getpid() == refused_) throw annals::sink_error({annals::errc::io, 5, "not in this process"});
+    support::append_to(path_, lines.lines);
+  }
+  void sync() override {}
+  void reopen() override {}
+  annals::position position() override { return {1, 0}; }
+  bool keeps_log() const noexcept override { return true; }
+
+ private:
+  std::string path_;
+  pid_t refused_ = ::getpid();
+};
+
+// A daemon logs, forks and ends; its child serves.
+TEST_F(a_ring, of_a_parent_that_ended_is_brought_into_the_log_by_its_child) {
+  int result[2];
+  ASSERT_EQ(::pipe2(result, O_CLOEXEC), 0);
+  const pid_t parent = ::fork();
+  ASSERT_GE(parent, 0);
+  if (parent == 0) {
+    auto made = options();
+    made.sink = std::make_unique<childs_sink>(log_path);
+    auto* const log = new annals::audit_logger(std::move(made));
+    for (int i = 0; i < 5; ++i) {
+      if (!log->log_event("parent", std::to_string(i)).accepted()) ::_exit(1);
+    }
+    int parent_lives[2];
+    if (::pipe2(parent_lives, O_CLOEXEC) != 0) ::_exit(2);
+    if (::fork() != 0) {
+      char byte = 0;
+      (void)!::read(parent_lives[0], &byte, 1);  // the child has seen that a sync fails
+      ::_exit(0);
+    }
+    const pid_t before = ::getppid();
+    char code = log->sync() ? 'a' : 'k';
+    (void)!::write(parent_lives[1], "x", 1);
+    while (::getppid() == before) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (!log->sync()) code = 'b';
+    if (!log->log_event("child", "5").accepted()) code = 'c';
+    if (support::lines_of(log_path).size() != 6 || std::filesystem::exists(ring_path)) code = 'd';
+    (void)!::write(result[1], &code, 1);
+    ::_exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(parent, &status, 0), parent);
+  ASSERT_EQ(status, 0);
+  ::close(result[1]);
+  char code = 0;
+  ASSERT_EQ(::read(result[0], &code, 1), 1);
+  EXPECT_EQ(code, 'k') << "a: a sync while the events are in the parent's ring; b, c, d: what came afterwards";
+  ::close(result[0]);
+  EXPECT_EQ(annals::tail_log(log_path, 10).size(), 6U);
+}
+
 TEST_F(a_ring, is_not_inherited_by_exec) {
   annals::audit_logger log(options());
   ASSERT_TRUE(log.log_event("web", "x"));

@@ -50,6 +50,8 @@ class owned_ring {
   // Renames and removes the file, unless the path names another one.
   result<std::optional<std::string>> set_aside() const { return file_.set_aside(); }
   std::optional<error> remove() const { return file_.remove_in_place(); }
+  // Whether what was put before this end has been released. For a child of the owner: looks at the file alone.
+  bool is_released_to(std::uint64_t end) const;
 
   // Makes the kernel provide pages of the records before they are written to. Any thread.
   void populate(std::size_t offset, std::size_t count) const noexcept { mapping_.populate(offset, count); }
@@ -94,6 +96,7 @@ class ring_drain {
   inline const ring::queue& queue() const noexcept { return queue_; }
   inline bool is_lost() const noexcept { return ring_.is_lost(); }
   std::uint64_t recovered() const noexcept { return queue_.found(); }
+  bool is_released_to(std::uint64_t end) const { return ring_.is_released_to(end); }
 
   // Sequence numbers that no accepted event of this process has: those of recovered events, and count_unused().
   std::uint64_t unused() const noexcept { return queue_.found() + unused_.load(std::memory_order_relaxed); }
@@ -176,6 +179,8 @@ class ring_delivery final : public event_delivery {
   receipt refuse_lost(ring_drain& open) noexcept;
   void deliver_directly(const ring_drain& open) noexcept;
   void become_child() noexcept;
+  bool is_parents_time();
+  error_pointer settle_parents(std::chrono::nanoseconds wait);
   io::worker::rest step();
 
   // To be called after each put. Costs one load unless the thread has to be woken: for a line in an empty ring, and early where
@@ -187,8 +192,13 @@ class ring_delivery final : public event_delivery {
   const ring_options options_;
   output& output_;
 
+  // In a child of fork(2): events that were logged before the fork may be in the parent's ring, before this end.
+  std::atomic<bool> is_parents_left_ = false;
+  std::uint64_t parents_end_ = 0;
+
   std::atomic<bool> is_direct_ = false;
-  std::mutex open_mutex_;  // for the next three
+  std::mutex open_mutex_;  // for the next four
+  std::optional<std::chrono::nanoseconds> parents_tried_;
   std::unique_ptr<ring_drain> drain_;
   std::optional<std::chrono::nanoseconds> refused_;  // when it could not be opened, by io::system_calls::uptime
   error_pointer refusal_;

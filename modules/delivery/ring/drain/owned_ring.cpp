@@ -63,6 +63,16 @@ result<owned_ring> owned_ring::open(const output& to, std::size_t bytes, std::ve
                    "' each time; expected a directory in which only the log's user can write"};
 }
 
+bool owned_ring::is_released_to(std::uint64_t end) const {
+  const auto there = file_.status_in_place();
+  if (there && !*there) return true;  // an owner removed it, or set it aside
+  const auto opened = io::owned_file::open_existing(path());
+  ring::page_copy first;
+  if (!opened) return false;
+  const auto got = opened->read_at(first.data(), ring::page_copy::size, 0);
+  return got && *got == ring::page_copy::size && first.facts().tail >= end;
+}
+
 // Maps the file, after making it a ring where it is empty. False where it was not a ring and is no longer at the path.
 result<bool> owned_ring::use(std::size_t bytes, std::vector<notice>& notices) {
   const auto status = file_.status();

@@ -27,6 +27,8 @@ constexpr std::chrono::milliseconds open_interval{100};  // between attempts to 
 constexpr std::chrono::milliseconds retry_first{10};     // after a failure of the sink
 constexpr std::chrono::milliseconds retry_last{1000};
 constexpr std::chrono::milliseconds held_up_pause{1};
+constexpr std::chrono::seconds parents_interval{1};  // between looks at the parent's ring, while events are logged
+constexpr std::chrono::seconds parents_wait{1};      // for the parent's drain
 
 }  // namespace
 
@@ -83,6 +85,11 @@ receipt ring_delivery::append_past_ring(ring_drain& open, std::string_view line,
   return cause ? receipt(std::move(cause)) : receipt(sequence);
 }
 
+bool ring_delivery::is_parents_time() {
+  const std::lock_guard lock(open_mutex_);
+  return !parents_tried_ || io::calls().uptime() - *parents_tried_ >= parents_interval;
+}
+
 receipt ring_delivery::append_without_ring(std::string_view line, time_point now) noexcept try {
   if (!is_direct_.load(std::memory_order_relaxed)) {
     if (auto refusal = open_ring()) {
@@ -92,6 +99,7 @@ receipt ring_delivery::append_without_ring(std::string_view line, time_point now
     }
     if (!is_direct_.load(std::memory_order_relaxed)) return append(line, now);
   }
+  if (is_parents_left_ && is_parents_time()) (void)settle_parents({});
   return output_.append(line, now);
 } catch (const std::exception&) {
   return output_.refuse_without_memory();
@@ -181,16 +189,56 @@ void ring_delivery::deliver_directly(const ring_drain& open) noexcept {
 
 // The ring is the parent's, which brings what is in it into the log. A child appends to the log as another process does.
 void ring_delivery::become_child() noexcept {
-  if (const ring_drain* const open = open_.load()) deliver_directly(*open);
+  if (const ring_drain* const open = open_.load()) {
+    parents_end_ = open->queue().mark_end();
+    is_parents_left_ = !open->is_lost() && !open->queue().is_drained_to(parents_end_);
+    deliver_directly(*open);
+  }
   lost_ = nullptr;
   is_direct_ = true;
 }
 
-// A ring that is lost may still hold events that the sink has not taken.
-error_pointer ring_delivery::flush() noexcept {
+// In a child: brings into the log what was logged before the fork, once the parent has ended, as that of a daemon does. While
+// the parent lives, that does so: waits for it. Returns why something of it is still left.
+error_pointer ring_delivery::settle_parents(std::chrono::nanoseconds wait) {
+  std::vector<notice> notices;
+  error_pointer left;
+  {
+    const std::lock_guard lock(open_mutex_);
+    parents_tried_ = io::calls().uptime();
+    for (io::patience parent(wait); is_parents_left_;) {
+      if (drain_->is_released_to(parents_end_)) {
+        is_parents_left_ = false;
+        break;
+      }
+      auto ring = owned_ring::open(output_, options_.bytes, notices);
+      if (ring) {
+        is_parents_left_ = false;  // before the handlers of the drain's reports may log
+        ring_drain drain(std::move(*ring), output_);
+        recovered_.fetch_add(drain.recovered(), std::memory_order_relaxed);
+        left = drain.flush();
+        drain.close();
+      } else if (ring.error().code != errc::ring_not_owned || !parent.wait()) {
+        left = std::make_shared<const error>(
+            error{ring.error().code, ring.error().system_code,
+                  "events that were logged before the fork are not in the log yet, but in the ring of the parent: " +
+                      ring.error().message});
+        break;
+      }
+    }
+  }
+  for (const notice& what : notices) output_.report(what);
+  return left;
+}
+
+// A ring that is lost may still hold events that the sink has not taken; and so may that of the parent.
+error_pointer ring_delivery::flush() noexcept try {
+  if (is_parents_left_) return settle_parents(parents_wait);
   ring_drain* open = open_.load(std::memory_order_acquire);
   if (open == nullptr) open = lost_.load(std::memory_order_acquire);
   return open == nullptr ? nullptr : open->flush();
+} catch (const std::exception&) {
+  return out_of_memory;
 }
 
 // The file of the ring is synced as well: an old copy of it on the disk would hold lines that are in the log by now, and they
