@@ -279,8 +279,8 @@ TEST_F(follow, does_not_take_an_object_inside_a_fragment_for_an_event) {
 // Each of these could begin the event that the line ends with; the search decodes the line once, and not once for each.
 TEST_F(follow, reads_the_event_at_the_end_of_a_long_line_full_of_beginnings) {
   std::string text;
-  while (text.size() < 4'000'000) text += R"({"ts":"2026-03-07T12:00:00+00:00","x":[)";
-  write_file(path, text + timed_line(12, 0) + text + "\n" + line("b"));
+  while (text.size() < 4'000'000) text += R"({"ts":"2026-03-07T12:00:00+00:00","x":")";
+  write_file(path, text + "\n" + text + timed_line(12, 0) + line("b"));
   begin();
   EXPECT_EQ(next(), "denied");
   EXPECT_EQ(next(), "b");
@@ -315,6 +315,25 @@ TEST_F(follow, reads_the_unfinished_last_line_of_a_replaced_file) {
   EXPECT_EQ(next(), "no newline");
   EXPECT_EQ(next(), "new");
   EXPECT_TRUE(damages.empty());
+}
+
+TEST_F(follow, reports_a_segment_that_cannot_be_read_once_and_goes_on_with_the_next) {
+  const auto closed = [&](int number) { return dir / ("audit-00000" + std::to_string(number) + "-20260101T000000Z.jsonl"); };
+  write_file(closed(1), line("1"));
+  std::filesystem::create_symlink("nowhere", closed(2));
+  write_file(closed(3), line("3"));
+  std::filesystem::create_symlink("nowhere", closed(4));
+  begin();
+  EXPECT_EQ(next(), "1");
+  EXPECT_EQ(next(), "3");
+  for (int i = 0; i < 3; ++i) {
+    const auto more = follower->next(300ms);
+    EXPECT_FALSE(more) << more->action;
+  }
+  write_file(path, line("5"));
+  EXPECT_EQ(next(), "5");
+  ASSERT_EQ(damages.size(), 2U);
+  for (const annals::damage& found : damages) EXPECT_TRUE(found.is_unreadable) << found.cause;
 }
 
 TEST_F(follow, keeps_few_files_open_when_the_file_is_replaced_very_quickly) {

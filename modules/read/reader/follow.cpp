@@ -136,9 +136,9 @@ bool follower::state::open() {
         told.missing(first, last, from.at.offset);
         from = {{last + 1, 0}, 0};
       },
-      [this](const std::string& unreadable, const error& cause) {
+      [this](std::uint64_t number, const std::string& unreadable, const error& cause) {
         told.unreadable(unreadable, cause);
-        from = {};
+        from = {{number + 1, 0}, 0};
       });
   if (!is_fresh && !is_ahead) segments.begin_at(from.at.segment);
   auto next = segments.next();

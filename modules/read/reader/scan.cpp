@@ -49,7 +49,7 @@ class scanner {
         [this](std::uint64_t first, std::uint64_t last) {
           if (drain()) told_.missing(first, last);
         },
-        [this](const std::string& file, const error& cause) {
+        [this](std::uint64_t, const std::string& file, const error& cause) {
           if (drain()) told_.unreadable(file, cause);
         });
     while (!result_.stopped) {

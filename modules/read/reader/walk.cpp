@@ -32,7 +32,7 @@ std::optional<walk::stop> walk::next(const content::segment_reader::chooser& by_
     if (expected_ && here.number != *expected_) missing_(*expected_, here.number - 1);
     expected_ = here.number + 1;
     if (!opened) {
-      unreadable_(path, opened.error());
+      unreadable_(here.number, path, opened.error());
       continue;
     }
     here.file = std::move(*opened);
@@ -49,7 +49,7 @@ std::optional<walk::stop> walk::previous() {
     if (one.number != expected_before_) missing_(one.number + 1, expected_before_);
     expected_before_ = one.number - 1;
     if (opened) return stop{std::move(*opened), one.number, false};
-    unreadable_(one.path, opened.error());
+    unreadable_(one.number, one.path, opened.error());
   }
   return std::nullopt;
 }

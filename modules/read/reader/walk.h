@@ -18,10 +18,10 @@ class walk {
   };
   using reporter = std::function<void(std::uint64_t first, std::uint64_t last)>;
 
-  using failure_reporter = std::function<void(const std::string& path, const error& cause)>;
+  using failure_reporter = std::function<void(std::uint64_t number, const std::string& path, const error& cause)>;
 
-  // Looks at the log. `missing` gets the first and the last number of each gap, `unreadable` the path of each closed segment
-  // that cannot be opened, and why.
+  // Looks at the log. `missing` gets the first and the last number of each gap, `unreadable` the number and the path of each
+  // closed segment that cannot be opened, and why.
   inline walk(const std::string& path, reporter missing, failure_reporter unreadable)
       : walk(path, content::view_of(path).value(), std::move(missing), std::move(unreadable)) {}
   inline walk(std::string path, content::view log, reporter missing, failure_reporter unreadable)
