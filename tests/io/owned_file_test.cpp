@@ -156,7 +156,7 @@ TEST(owned_file, is_set_aside_with_a_time_in_its_name) {
   calls.set_now(annals::time_point(std::chrono::microseconds(1'000'000)));
   owned_file owned = taken(dir / "f");
   ASSERT_FALSE(owned.write_at("damaged", 0));
-  const std::string aside = owned.set_aside().value();
+  const std::string aside = owned.set_aside().value().value();
   EXPECT_EQ(aside, dir / "f.damaged-1970-01-01T00-00-01.000000");
   EXPECT_EQ(support::content_of(aside), "damaged");
   EXPECT_TRUE(is_free(dir / "f"));  // a new file
