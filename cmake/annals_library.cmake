@@ -126,6 +126,8 @@ set(ANNALS_IMPLEMENTATIONS
   modules/storage/retention/plan.cpp
   modules/storage/retention/policy.cpp
   modules/storage/retention/pressure.cpp
+  modules/storage/retention/situation.cpp
+  modules/storage/retention/told_holds.cpp
   modules/storage/rotation/lock/lock.cpp
   modules/storage/rotation/lock/claim.cpp
   modules/storage/rotation/request/request.cpp

@@ -36,7 +36,7 @@ std::vector<CLI::Option*> add_limits(CLI::App& prune, annals::retention_policy& 
     return policy.keep_segments && *policy.keep_segments != 0 && given.find_first_not_of("0123456789") == std::string::npos;
   };
   const auto take_free = [&policy](const std::string& given) { return bool(policy.keep_free = annals::parse_space(given)); };
-  return {add_read(prune, "--keep-for", "Delete segments whose newest event is older: 7y, 90d, 12h",
+  return {add_read(prune, "--keep-for", "Delete segments that were last written longer ago: 7y, 90d, 12h",
                    "a length of time like 90d", take_for)
               ->type_name("TIME"),
           add_read(prune, "--keep-bytes", "Delete the oldest until the log takes no more than this on disk: 50GB",

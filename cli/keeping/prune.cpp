@@ -33,8 +33,9 @@ void print(const char* verb, const annals::planned_deletion& one) {
               static_cast<unsigned long long>(one.segment.bytes_on_disk), annals::visible(one.why).c_str());
 }
 
-int finish(const std::vector<annals::unmet_limit>& unmet, int code) {
-  code = end_output(code);
+int finish(const std::vector<annals::unmet_limit>& unmet, const std::vector<std::string>& conflicts, int code) {
+  code = end_output(conflicts.empty() ? code : refused);
+  for (const std::string& one : conflicts) complain(one);
   for (const annals::unmet_limit& one : unmet) complain("not met: " + one.why);
   return code;
 }
@@ -74,9 +75,12 @@ int run_prune(const prune_arguments& given) {
   if (arguments.dry_run) {
     const auto plan = annals::plan_prune(arguments.file, arguments.policy);
     if (!plan) return code_of(plan.error());
+    for (const annals::segment_info& one : plan->unfinished) {
+      print("would delete", {one, {}, "an earlier run recorded it as deleted and did not remove it"});
+    }
     for (const annals::planned_deletion& one : plan->deletions) print("would delete", one);
-    if (plan->deletions.empty()) complain("nothing would be deleted");
-    return finish(plan->unmet, ok);
+    if (plan->deletions.empty() && plan->unfinished.empty()) complain("nothing would be deleted");
+    return finish(plan->unmet, plan->conflicts, ok);
   }
   const auto outcome = annals::prune(arguments.file, arguments.policy);
   if (!outcome) return code_of(outcome.error());
@@ -86,7 +90,7 @@ int run_prune(const prune_arguments& given) {
              " segments that an earlier run recorded as deleted but did not remove");
   }
   for (const std::string& one : outcome->skipped) complain("left for the next time: " + one);
-  return finish(outcome->unmet, outcome->skipped.empty() ? ok : refused);
+  return finish(outcome->unmet, outcome->conflicts, outcome->skipped.empty() ? ok : refused);
 }
 
 int run_hold_add(const hold_arguments& arguments) {

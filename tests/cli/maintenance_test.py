@@ -26,6 +26,8 @@ class MaintenanceTest(CommandTest):
             name = self.path(f"audit-{number:06}-202001{number:02}T090000Z.jsonl")
             with open(name, "w") as file:
                 file.write(self.lines_of(number))
+            written = 1577836800 + 86400 * number  # a day each, from 2020-01-01 on
+            os.utime(name, (written, written))
             if number == 2:
                 subprocess.run(["zstd", "-q", "--rm", name], check=True)
         self.write(self.lines_of(segments + 1, 2).encode())
@@ -134,6 +136,50 @@ class Prune(MaintenanceTest):
         out, err = self.run_annals("prune", self.log, "--keep-segments", "2", "--dry-run")
         self.assertEqual((out, err), ("", "annals: nothing would be deleted\n"))
 
+    def test_of_what_an_earlier_run_recorded_is_shown_by_a_dry_run(self):
+        self.make_log()
+        self.run_annals("prune", self.log, "--keep-segments", "3")
+        name = self.path("audit-000001-20200101T090000Z.jsonl")
+        with open(name, "w") as file:  # as a backup brings it back
+            file.write(self.lines_of(1))
+        out, err = self.run_annals("prune", self.log, "--keep-for", "100y", "--dry-run")
+        self.assertRegex(out, r"would delete segment 1, .*: an earlier run recorded it as deleted and did not remove it")
+        with open(name, "w") as file:
+            file.write(self.lines_of(7))
+        out, err = self.run_annals("prune", self.log, "--keep-for", "100y", "--dry-run", code=1)
+        self.assertEqual(out, "")
+        self.assertIn("segment 1 is recorded as deleted, but its file holds other lines", err)
+        out, err = self.run_annals("prune", self.log, "--keep-for", "100y", code=1)
+        self.assertIn("segment 1 is recorded as deleted, but its file holds other lines", err)
+        self.assertEqual(self.segments(), [1, 2, 3, 4])
+
+    def test_never_takes_the_number_of_a_deleted_segment_for_a_new_one(self):
+        for action in ("old1", "old2", "old3", "old4"):
+            self.run_annals("log", self.log, "web", action)
+            self.run_annals("rotate", self.log)
+        self.run_annals("prune", self.log, "--keep-segments", "1")
+        for name in glob.glob(self.path("audit-*")) + [self.log, self.log + ".lock"]:
+            os.remove(name)
+        for action in ("new1", "new2", "new3"):
+            self.run_annals("log", self.log, "web", action)
+            self.run_annals("rotate", self.log)
+        self.assertEqual(self.segments(), [5, 6, 7])
+        out, err = self.run_annals("prune", self.log, "--keep-for", "100y")
+        self.assertEqual((out, err), ("", ""))
+        self.assertEqual(self.segments(), [5, 6, 7])
+
+    def test_believes_the_clock_of_the_writer_and_no_times_of_clients(self):
+        events = b'{"ts":"1970-01-01T00:00:00Z","container":"web","action":"old"}\n{"container":"web","action":"new"}\n'
+        for _ in range(2):
+            self.run_annals("log", self.log, "--jsonl", stdin=events)
+            self.run_annals("rotate", self.log)
+        self.run_annals("log", self.log, "--jsonl", stdin=events[:events.index(b"\n") + 1])
+        self.run_annals("rotate", self.log)
+        self.run_annals("log", self.log, "web", "new")
+        self.run_annals("rotate", self.log)
+        self.run_annals("prune", self.log, "--keep-for", "1y")
+        self.assertEqual(self.segments(), [1, 2, 3, 4])
+
     def test_by_age_and_says_what_is_not_met(self):
         self.make_log()
         out, err = self.run_annals("prune", self.log, "--keep-for", "1y")
@@ -227,6 +273,21 @@ class Adopt(MaintenanceTest):
                          ["audit-000001-20200101T090000Z.jsonl", "audit-000002-20200102T090000Z.jsonl.zst",
                           "audit-000003-20200103T090000Z.jsonl"])
         self.assertEqual(len(self.events("segment_adopted")), 3)
+
+    def test_leaves_the_files_of_the_log_itself_alone(self):
+        self.run_annals("log", self.log, "web", "new")
+        self.run_annals("hold", "add", self.log, "case")
+        with open(self.path("audit.jsonl.1"), "w") as file:
+            file.write(self.lines_of(1))
+        files = glob.glob(self.path("audit.jsonl.*"))
+        self.assertIn(self.log + ".holds", files)
+        out, err = self.run_annals("adopt", self.log, *files, "--yes")
+        self.assertEqual(len(out.splitlines()), 1)
+        self.assertIn("audit.jsonl.holds' belongs to the log and is left alone", err)
+        self.assertIn("case", self.run_annals("hold", "list", self.log)[0])
+        self.assertEqual(self.segments(), [1])
+        _, err = self.run_annals("adopt", self.log, self.log + ".holds", "--yes", code=1)
+        self.assertIn("there is no file to adopt", err)
 
     def test_converts_no_gzip_but_says_how(self):
         name = self.path("audit.jsonl.1.gz")

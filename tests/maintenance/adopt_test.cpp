@@ -306,4 +306,14 @@ TEST_F(Segments, by_facts_are_listed_without_decoding) {
   EXPECT_LT(calls.count(), 120);  // some calls a frame, of which there are about 15
 }
 
+TEST_F(Adopt, takes_none_of_the_files_that_belong_to_a_log) {
+  for (const char* const name :
+       {"audit.jsonl.holds", "audit.jsonl.deleted", "audit.jsonl.lock", "audit.jsonl.ring", "audit.jsonl.journal",
+        "other.jsonl.holds", "audit.jsonl.holds.tmp", "audit.jsonl.ring.damaged-2026-01-01T00-00-00"}) {
+    const std::string path = foreign(name, at("2026-01-01T00:00:00Z"));
+    EXPECT_NE(why_not({path}).find("it is no log, but belongs to one"), std::string::npos) << name;
+    EXPECT_TRUE(std::filesystem::exists(path));
+  }
+}
+
 }  // namespace

@@ -175,6 +175,41 @@ TEST_F(Holds, that_are_damaged_let_nothing_be_deleted) {
   EXPECT_EQ(left_by_pruning_all(), (numbers{4}));
 }
 
+TEST_F(Holds, are_those_of_the_log_where_their_file_is_lost) {
+  make_log();
+  ASSERT_TRUE(annals::add_hold(path_, {.name = "gone", .from = at("2020-01-03T00:00:00Z")}));
+  ASSERT_TRUE(annals::add_hold(path_, {.name = "case", .from = at("2020-01-02T00:00:00Z"), .to = at("2020-01-02T12:00:00Z")}));
+  ASSERT_TRUE(annals::remove_hold(path_, "gone"));
+  ASSERT_TRUE(annals::rotate_log(path_).value());
+  for (const bool in_archive : {false, true}) {
+    const std::string closed = annals::segment::closed_segments(path_).value().back().path;
+    if (in_archive) {
+      support::write_file(closed + ".zst", support::log_files::compressed(support::content_of(closed), 16 * 1024));
+      std::filesystem::remove(closed);
+    }
+    std::filesystem::remove(path_ + ".holds");
+    const auto plan = annals::plan_prune(path_, {.keep_segments = 1});
+    ASSERT_TRUE(plan) << plan.error().message;
+    EXPECT_EQ(plan->conflicts.size(), 1U);
+    EXPECT_EQ(plan->deletions.size(), in_archive ? 0U : 3U);
+    EXPECT_FALSE(std::filesystem::exists(path_ + ".holds"));
+    if (!in_archive) {
+      EXPECT_EQ(left_by_pruning_all(), (numbers{2, 5}));
+      ASSERT_EQ(annals::list_holds(path_)->size(), 1U);
+      EXPECT_EQ(annals::list_holds(path_)->front().to, at("2020-01-02T12:00:00Z"));
+    }
+  }
+  ASSERT_TRUE(annals::add_hold(path_, {.name = "next"}));
+  EXPECT_EQ(annals::list_holds(path_)->size(), 2U) << "a new one does not replace those that were lost";
+}
+
+TEST_F(Holds, that_never_were_are_looked_for_once) {
+  make_log();
+  ASSERT_TRUE(annals::prune(path_, {.keep_segments = 2}));
+  EXPECT_TRUE(annals::list_holds(path_)->empty());
+  EXPECT_TRUE(std::filesystem::exists(path_ + ".holds"));
+}
+
 TEST_F(Holds, are_whole_whenever_the_process_is_killed) {
   int last = 0;
   for (int nth = 1; last == 0; ++nth) {

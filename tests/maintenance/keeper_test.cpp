@@ -124,6 +124,23 @@ class Keeper : public testing::Test {
   std::vector<annals::notice> heard_;
 };
 
+TEST_F(Keeper, refuses_nothing_where_the_file_system_does_not_report_its_size_and_says_so_once) {
+  support::faulty_calls calls;
+  calls.freeze();
+  calls.set_space({0, 0, 0});
+  for (const pressure_thresholds& thresholds : {by_percent, pressure_thresholds{.refuse = space_amount{1 << 20, 0}}}) {
+    heard_.clear();
+    annals::keeper keeper = make({}, thresholds);
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_FALSE(keeper.on_write(100));
+      calls.advance(1s);
+    }
+    EXPECT_EQ(keeper.stage(), pressure_stage::none);
+    ASSERT_EQ(heard_.size(), 1u);
+    EXPECT_EQ(heard_[0].code, notice_code::check_failed);
+  }
+}
+
 TEST_F(Keeper, tells_of_each_stage_once_and_of_the_end) {
   support::faulty_calls calls;
   calls.freeze();

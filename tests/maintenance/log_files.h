@@ -29,17 +29,24 @@ class log_files {
   std::string closed_name(std::uint64_t number, annals::time_point first, bool compressed) const {
     return annals::segment::closed_path(path_, number, first, compressed);
   }
-  // Writes a segment's file; returns its path.
+  // Writes a segment's file, as it was last written at `first`; returns its path.
   std::string add_plain(std::uint64_t number, annals::time_point first, std::string_view content) const {
     const std::string path = closed_name(number, first, false);
     write_file(path, content);
+    set_written(path, first);
     return path;
   }
   std::string add_compressed(std::uint64_t number, annals::time_point first, std::string_view content,
                              std::size_t frame_bytes = 16 * 1024) const {
     const std::string path = closed_name(number, first, true);
     write_file(path, compressed(content, frame_bytes));
+    set_written(path, first);
     return path;
+  }
+  static void set_written(const std::string& path, annals::time_point at) {
+    const auto file = annals::io::file::open(path, annals::io::open_for::reading);
+    ASSERT_TRUE(file);
+    EXPECT_FALSE(file->set_modified(at));
   }
   void write_live(std::string_view content) const { write_file(path_, content); }
 

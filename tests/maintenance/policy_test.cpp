@@ -144,6 +144,33 @@ TEST_F(Policy, deletes_the_oldest_until_enough_is_free) {
             "keep_free 50%: only 500 bytes will be free: 5 is the last closed one, from which the numbers go on");
 }
 
+TEST_F(Policy, without_a_size_of_the_file_system_nothing_is_deleted_for_free_space) {
+  for (int i = 0; i < 5; ++i) closed(100);
+  live(50);
+  for (const space_amount wanted : {space_amount{1000, 0}, space_amount{0, 100 * 100}}) {
+    const prune_plan made = plan({.keep_free = wanted}, {0, 0});
+    EXPECT_EQ(numbers_of(made), numbers{});
+    ASSERT_EQ(made.unmet.size(), 1u);
+    EXPECT_EQ(made.unmet[0].limit, retention_limit::free_space);
+    EXPECT_EQ(made.unmet[0].why, "keep_free " + annals::to_string(wanted) +
+                                     ": the file system does not report its size, so nothing is deleted for it");
+  }
+  EXPECT_EQ(deleted({.keep_segments = 3, .keep_free = space_amount{1000, 0}}, {0, 0}), (numbers{1, 2})) << "others hold";
+}
+
+TEST_F(Policy, counts_the_age_from_when_a_segment_was_last_written) {
+  closed(10, 31 * 24h).written = now - 1h;
+  closed(10, 1h).written = now - 31 * 24h;
+  closed(10, 31 * 24h).written = now - 32 * 24h;
+  closed(10, -24h * 365).written = now - 31 * 24h;
+  closed(10, 31 * 24h).written = now + 24h;
+  closed(10);
+  const prune_plan made = plan({.keep_for = 30 * 24h});
+  EXPECT_EQ(numbers_of(made), (numbers{3, 4}));
+  EXPECT_EQ(made.deletions.at(0).why, "its newest event, of 2026-10-24T12:00:00+00:00, is older than 30d");
+  EXPECT_EQ(made.deletions.at(1).why, "it was last written at 2026-10-24T12:00:00+00:00, longer ago than 30d");
+}
+
 TEST_F(Policy, the_strictest_of_several_limits_decides_and_each_that_applies_is_named) {
   for (int i = 0; i < 6; ++i) closed(100, (6 - i) * 24h);
   EXPECT_EQ(deleted({.keep_for = 100h, .keep_bytes = 10'000, .keep_segments = 4}), (numbers{1, 2}));

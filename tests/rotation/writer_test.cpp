@@ -333,7 +333,7 @@ TEST_F(rotating_log, never_replaces_a_file_that_stands_in_the_way) {
   // A name that the listing does not show, and which is there all the same.
   class blind : public support::faulty_calls {
    public:
-    int list_directory(const char*, std::vector<std::string>&) noexcept override { return 0; }
+    int list_directory(const char*, std::string_view, std::size_t, std::vector<std::string>&) noexcept override { return 0; }
   };
   rotate();
   const auto closed = whole_log(path).closed;

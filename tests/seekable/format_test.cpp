@@ -258,12 +258,18 @@ TEST(seekable_facts, a_line_without_a_readable_time_leaves_the_range_unknown) {
   }
 }
 
-TEST(seekable_facts, a_line_behind_a_torn_one_and_a_repeated_name_widen_the_range) {
-  const auto glued = facts_of("{\"ts\":\"2026-11-23T09:00:00+00:00\",\"conta{\"ts\":\"2026-11-23T10:00:00+00:00\"}\n");
-  EXPECT_EQ(glued.earliest, time_of("2026-11-23T09:00:00Z"));
-  EXPECT_EQ(glued.latest, time_of("2026-11-23T10:00:00Z"));
+TEST(seekable_facts, have_the_times_that_readers_see_in_odd_lines) {
+  const auto appended = facts_of("{\"ts\":\"2026-11-23T09:00:00+00:00\",\"conta{\"ts\":\"2026-11-23T10:00:00+00:00\"}\n");
+  EXPECT_EQ(appended.earliest, time_of("2026-11-23T10:00:00Z"));
+  EXPECT_EQ(appended.latest, time_of("2026-11-23T10:00:00Z"));
   const auto repeated = facts_of("{\"ts\":\"2026-11-23T09:00:00+00:00\",\"ts\" : \"2026-11-22T10:00:00+00:00\"}\n");
   EXPECT_EQ(repeated.earliest, time_of("2026-11-22T10:00:00Z"));
+  EXPECT_EQ(repeated.latest, time_of("2026-11-22T10:00:00Z"));
+  const auto nested = facts_of(
+      "{\"ts\":\"2026-11-23T09:00:00+00:00\",\"a\":{\"ts\":\"9999-11-22T10:00:00Z\",\"b\":[{\"ts\":\"x\"}]}}\n"
+      "{\"ts\":\"2026-11-23T11:00:00+00:00\"}\n");
+  EXPECT_EQ(nested.earliest, time_of("2026-11-23T09:00:00Z"));
+  EXPECT_EQ(nested.latest, time_of("2026-11-23T11:00:00Z"));
 }
 
 TEST(seekable_facts, a_repeated_name_whose_letters_are_escaped_leaves_the_range_unknown) {
@@ -278,11 +284,17 @@ TEST(seekable_facts, a_repeated_name_whose_letters_are_escaped_leaves_the_range_
 
 TEST(seekable_facts, the_name_at_the_end_of_a_text_or_of_the_lines_means_nothing) {
   for (const std::string_view more :
-       {R"(,"detail":"ts"})", R"(,"detail":"the \"ts","x":1})", R"(,"\"ts":"1999-01-01T00:00:00Z"})", R"(,"ts")", R"(,"ts"  )",
-        R"(,"ts":)", R"(,"ts" : )", R"(,"ts" 7)", R"(,"ts":[)"}) {
+       {R"(,"detail":"ts"})", R"(,"detail":"the \"ts","x":1})", R"(,"\"ts":"1999-01-01T00:00:00Z"})"}) {
     const auto found = facts_of("{\"ts\":\"2026-11-23T09:00:00+00:00\"" + std::string(more));
     EXPECT_EQ(found.earliest, time_of("2026-11-23T09:00:00Z")) << more;
     EXPECT_EQ(found.latest, time_of("2026-11-23T09:00:00Z")) << more;
+  }
+}
+
+// Readers cannot tell the time of such a line either.
+TEST(seekable_facts, a_line_that_breaks_off_behind_the_name_again_leaves_the_range_unknown) {
+  for (const std::string_view more : {R"(,"ts")", R"(,"ts"  )", R"(,"ts":)", R"(,"ts" : )", R"(,"ts" 7)", R"(,"ts":[)"}) {
+    EXPECT_EQ(facts_of("{\"ts\":\"2026-11-23T09:00:00+00:00\"" + std::string(more)).earliest, std::nullopt) << more;
   }
 }
 

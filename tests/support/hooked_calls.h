@@ -13,6 +13,7 @@ enum class call {
   write,
   offset_of,
   read_at,
+  next_data,
   sync_data,
   sync_all,
   status_of,
@@ -39,11 +40,12 @@ enum class call {
 };
 
 inline std::string_view name_of(call which) {
-  constexpr std::string_view names[] = {
-      "open",           "open_in",    "close",          "write",          "offset_of",    "read_at", "sync_data",  "sync_all",
-      "status_of",      "status_at",  "make_directory", "list_directory", "resolve",      "rename",  "rename_new", "remove",
-      "space_at",       "write_at",   "set_mode",       "set_owner",      "set_modified", "lock",    "unlock",     "lock_byte",
-      "is_byte_locked", "map_shared", "map_wrapped",    "allocate",       "find_thread"};
+  constexpr std::string_view names[] = {"open",           "open_in",        "close",          "write",    "offset_of",
+                                        "read_at",        "next_data",      "sync_data",      "sync_all", "status_of",
+                                        "status_at",      "make_directory", "list_directory", "resolve",  "rename",
+                                        "rename_new",     "remove",         "space_at",       "write_at", "set_mode",
+                                        "set_owner",      "set_modified",   "lock",           "unlock",   "lock_byte",
+                                        "is_byte_locked", "map_shared",     "map_wrapped",    "allocate", "find_thread"};
   static_assert(std::size(names) == static_cast<std::size_t>(call::find_thread) + 1);
   return names[static_cast<std::size_t>(which)];
 }
@@ -145,6 +147,10 @@ class hooked_calls : public annals::io::system_calls {
     system_call one{.which = call::read_at, .fd = fd, .space = bytes, .count = count, .offset = offset};
     return through(one, [&] { return system_calls::read_at(fd, bytes, one.count, offset); });
   }
+  std::int64_t next_data(int fd, std::uint64_t offset) noexcept override {
+    system_call one{.which = call::next_data, .fd = fd, .offset = offset};
+    return through(one, [&] { return system_calls::next_data(fd, offset); });
+  }
   int sync_data(int fd) noexcept override {
     system_call one{.which = call::sync_data, .fd = fd};
     return through(one, [&] { return system_calls::sync_data(fd); });
@@ -165,9 +171,10 @@ class hooked_calls : public annals::io::system_calls {
     system_call one{.which = call::make_directory, .path = path, .mode = mode};
     return through(one, [&] { return system_calls::make_directory(path, mode); });
   }
-  int list_directory(const char* path, std::vector<std::string>& names) noexcept override {
+  int list_directory(const char* path, std::string_view prefix, std::size_t names_max,
+                     std::vector<std::string>& names) noexcept override {
     system_call one{.which = call::list_directory, .path = path, .names = &names};
-    return through(one, [&] { return system_calls::list_directory(path, names); });
+    return through(one, [&] { return system_calls::list_directory(path, prefix, names_max, names); });
   }
   int resolve(const char* path, std::string& resolved) noexcept override {
     system_call one{.which = call::resolve, .path = path};

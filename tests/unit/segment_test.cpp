@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -10,6 +13,7 @@
 
 #include "support/temp_directory.h"
 import annals;
+import annals.io;
 import annals.segment;
 
 namespace {
@@ -94,6 +98,30 @@ TEST(closed_segments, are_none_where_there_is_no_directory) {
   const support::temp_directory dir;
   EXPECT_TRUE(closed_segments(dir / "missing/audit.jsonl")->empty());
   EXPECT_EQ(*live_number(dir / "missing/audit.jsonl"), 1U);
+}
+
+// A directory of more names than a log has is read no further.
+TEST(closed_segments, of_too_many_names_are_an_error) {
+  const support::temp_directory dir;
+  for (const std::string_view name : {"audit-1", "audit-2", "audit-3", "other"}) support::write_file(dir / name, "");
+  EXPECT_EQ(annals::io::list_directory(dir.path(), "audit-", 3)->size(), 3U);
+  EXPECT_EQ(annals::io::list_directory(dir.path())->size(), 6U) << "with . and ..";
+  const auto more = annals::io::list_directory(dir.path(), "audit-", 2);
+  ASSERT_FALSE(more);
+  EXPECT_NE(more.error().message.find("more than 2 names begin with 'audit-'"), std::string::npos) << more.error().message;
+
+  class crowded : public annals::io::system_calls {
+   public:
+    int list_directory(const char*, std::string_view prefix, std::size_t names_max,
+                       std::vector<std::string>&) noexcept override {
+      return prefix == "audit-" && names_max <= files_max ? -EOVERFLOW : 0;
+    }
+  };
+  crowded names;
+  const annals::io::calls_override calls(names);
+  const auto closed = closed_segments(dir / "audit.jsonl");
+  ASSERT_FALSE(closed);
+  EXPECT_EQ(closed.error().system_code, EOVERFLOW);
 }
 
 TEST(list, has_each_segment_once_with_the_sizes_of_its_files) {

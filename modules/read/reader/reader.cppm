@@ -196,8 +196,11 @@ class [[gnu::visibility("hidden")]] reports {
  private:
   std::string log_;
   read_options options_;
+  struct records;
+
   std::uint64_t damages_ = 0;
   std::uint64_t gaps_ = 0;
+  std::shared_ptr<records> records_;  // of deletions, read for the first gap
 };
 
 }  // namespace annals

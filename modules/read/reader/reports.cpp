@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,6 +26,10 @@ std::string to_string(const gap& missing) {
   return text;
 }
 
+struct reports::records {
+  segment::deletion_counts counts;
+};
+
 reports::reports(std::string log, read_options options) : log_(std::move(log)), options_(std::move(options)) {}
 
 void reports::damaged(const damage& found) {
@@ -42,17 +46,10 @@ void reports::unreadable(const std::string& file, const error& cause) {
 void reports::missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes) {
   ++gaps_;
   gap found{log_, first, last, read_bytes, 0, 0};
-  std::map<std::uint64_t, segment::deleted_segment> of_segment;  // the last record, where an interrupted deletion made two
-  if (auto records = segment::deleted_segments(log_)) {
-    for (segment::deleted_segment& record : *records) {
-      if (record.number >= first && record.number <= last) of_segment.insert_or_assign(record.number, std::move(record));
-    }
-  }
-  for (const auto& [number, record] : of_segment) {
-    found.events = found.events && record.events ? std::optional(*found.events + *record.events) : std::nullopt;
-    found.bytes = found.bytes && record.bytes ? std::optional(*found.bytes + *record.bytes) : std::nullopt;
-  }
-  if (of_segment.size() != last - first + 1) found.events = found.bytes = std::nullopt;
+  if (!records_) records_ = std::make_shared<records>(records{segment::deletion_counts(log_)});
+  const segment::deletion_counts::sums recorded = records_->counts.of(first, last);
+  found.events = recorded.events;
+  found.bytes = recorded.bytes;
   if (options_.on_gap) return options_.on_gap(found);
   damaged({log_, 0, 0, to_string(found)});
 }

@@ -50,6 +50,7 @@ class tail_reader {
   std::uint64_t need() const noexcept { return static_cast<std::uint64_t>(n_) - events_.size(); }
   bool take_unterminated(const content::line& line);
   void take(const content::segment_reader& file, const content::line& line);
+  void read_anew(content::segment_reader& file, std::size_t events_before);
   void read_onwards(content::segment_reader& file, std::uint64_t lines_max);
 
   const std::int64_t n_;
@@ -58,6 +59,7 @@ class tail_reader {
 };
 
 std::uint64_t tail_reader::read_live(content::segment_reader& file, std::uint64_t end) {
+  const std::size_t before = events_.size();
   if (!file.can_go_back()) {
     if (wants_more()) read_closed(file);
     return end;
@@ -74,6 +76,7 @@ std::uint64_t tail_reader::read_live(content::segment_reader& file, std::uint64_
     is_last = false;
     if (!wants_more()) break;
   }
+  if (file.is_contradicted()) read_anew(file, before);
   return end;
 }
 
@@ -110,6 +113,7 @@ void tail_reader::read_closed(content::segment_reader& file) {
     constexpr std::uint64_t some = 256;
     return read_onwards(file, 2 * need() + some);
   }
+  const std::size_t before = events_.size();
   content::backward_lines lines(file, file.bytes().value());
   while (wants_more()) {
     const auto line = lines.next();
@@ -118,6 +122,13 @@ void tail_reader::read_closed(content::segment_reader& file) {
     if (!line) break;
   }
   report_losses(file, told_);
+  if (file.is_contradicted()) read_anew(file, before);
+}
+
+// The frames are not where the seek table says: what was read of the file may lack some.
+void tail_reader::read_anew(content::segment_reader& file, std::size_t events_before) {
+  events_.resize(events_before);
+  read_onwards(file, static_cast<std::uint64_t>(-1));
 }
 
 // The last events of a file in which there is no way back: its frames are long, or do not say how long they are. The first pass

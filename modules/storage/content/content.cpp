@@ -23,6 +23,9 @@ namespace {
 // What is kept decoded of a frame: all of it, up to this, and of a longer one that much at a time.
 constexpr std::size_t held_bytes_max = seekable::checked_bytes_max;
 
+constexpr std::size_t hole_losses_max = 64;     // that are told of one by one
+constexpr std::uint64_t hole_bytes_min = 4096;  // how exactly the beginning of a hole is found
+
 // RFC 8878, 3.1.1 and 3.1.2: a frame begins with the number FD2FB528, little-endian, a skippable one with 184D2A50 to 5F.
 bool begins_like_zstd(std::string_view bytes) noexcept {
   if (bytes.size() < 4) return false;
@@ -79,6 +82,7 @@ struct segment_reader::state {
   std::size_t sized = 0;   // and so many have a size
   std::uint64_t uncounted = 0;  // the bytes of those that did not say it
   std::vector<bool> reported;   // frames whose damage was told
+  bool contradicted = false;    // a frame has another size than the seek table says
   std::vector<loss> losses;
 
   result<piece> plain_at(std::uint64_t offset, std::size_t bytes_max);
@@ -87,6 +91,10 @@ struct segment_reader::state {
   void place(std::size_t frame);
   void size(std::size_t frame, std::uint64_t bytes);
   void size_frames(std::uint64_t until);
+  void resize(std::size_t frame, std::uint64_t bytes);
+  void lose_hole(std::uint64_t begin, std::uint64_t end);
+  result<bool> has_data(std::uint64_t begin, std::uint64_t end) const;
+  result<std::uint64_t> begin_of_hole(std::uint64_t end) const;
   std::size_t frame_of(std::uint64_t offset) const;
   std::uint64_t end_of(std::size_t frame) const { return table.frames[frame].offset + *table.frames[frame].bytes; }
   bool is_whole(std::size_t frame) const noexcept;
@@ -163,6 +171,10 @@ result<io::file_status> segment_reader::status() const {
   return state_->file->status();
 }
 
+bool segment_reader::is_contradicted() const noexcept {
+  return state_->contradicted;
+}
+
 const std::vector<seekable::frame>& segment_reader::frames() const noexcept {
   return state_->table.frames;
 }
@@ -230,6 +242,15 @@ void segment_reader::state::size_frames(std::uint64_t until) {
   }
 }
 
+// A frame has other bytes than the seek table says: those behind it move.
+void segment_reader::state::resize(std::size_t frame, std::uint64_t bytes) {
+  const std::uint64_t before = std::exchange(table.frames[frame].bytes, bytes).value_or(bytes);
+  if (before == bytes) return;
+  contradicted = true;
+  for (std::size_t i = frame + 1; i < placed; ++i) table.frames[i].offset += bytes - before;
+  uncounted += bytes - before;
+}
+
 // The frame with the byte at `offset`, or the first one behind it with any byte; the number of frames where there is none.
 std::size_t segment_reader::state::frame_of(std::uint64_t offset) const {
   const auto end = table.frames.begin() + static_cast<std::ptrdiff_t>(sized);
@@ -250,6 +271,40 @@ void segment_reader::state::hold(std::size_t frame, std::uint64_t skipped) {
       },
       skipped);
   note(frame, outcome.damage);
+  const std::optional<std::uint64_t> expected = table.frames[frame].bytes;
+  if (outcome.contradicts) {
+    resize(frame, outcome.bytes);
+  } else if (expected && skipped + held.size() > *expected) {  // it is longer than what is held of it
+    const auto counted = decoder->decode(table.frames[frame], [](std::string_view) { return true; });
+    note(frame, counted.damage);
+    resize(frame, counted.bytes);
+  }
+}
+
+void segment_reader::state::lose_hole(std::uint64_t begin, std::uint64_t end) {
+  if (losses.size() < hole_losses_max) losses.push_back({begin, end - begin, "a hole in the file; expected lines"});
+}
+
+result<bool> segment_reader::state::has_data(std::uint64_t begin, std::uint64_t end) const {
+  const auto data = file->next_data(begin);
+  if (!data) return data.error();
+  return *data && **data < end;
+}
+
+// Where the hole begins that ends at `end`: `end` itself where there is none.
+result<std::uint64_t> segment_reader::state::begin_of_hole(std::uint64_t end) const {
+  std::uint64_t data = 0;
+  std::uint64_t hole = end;
+  const auto any = has_data(0, end);
+  if (!any) return any.error();
+  if (!*any) return std::uint64_t{0};
+  while (hole - data > hole_bytes_min) {
+    const std::uint64_t middle = data + (hole - data) / 2;
+    const auto found = has_data(middle, end);
+    if (!found) return found.error();
+    (*found ? data : hole) = middle;
+  }
+  return hole;
 }
 
 result<piece> segment_reader::state::compressed_at(std::uint64_t offset) {
@@ -275,6 +330,19 @@ result<piece> segment_reader::state::plain_at(std::uint64_t offset, std::size_t 
   held.resize(*got);
   held_offset = offset;
   return piece{offset, held};
+}
+
+result<std::uint64_t> segment_reader::behind_hole(std::uint64_t offset) {
+  const auto data = state_->file->next_data(offset);
+  if (!data) return data.error();
+  std::uint64_t end = data->value_or(offset);
+  if (!*data) {
+    const auto now = bytes();
+    if (!now) return now;
+    end = std::max(*now, offset);
+  }
+  if (end != offset) state_->lose_hole(offset, end);
+  return end;
 }
 
 result<piece> segment_reader::at(std::uint64_t offset, std::size_t bytes_max) {
@@ -319,6 +387,14 @@ result<piece> segment_reader::before(std::uint64_t offset, std::size_t bytes_max
     auto read = s.plain_at(offset - bytes, bytes);
     if (!read) return read;
     s.held.resize(bytes);  // what a file that was cut meanwhile no longer has reads as NULs, and so as damage
+    if (is_zeros(s.held)) {
+      const auto hole = s.begin_of_hole(offset - bytes);
+      if (!hole) return hole.error();
+      if (*hole != offset - bytes) {
+        s.lose_hole(*hole, offset);
+        return before(*hole, bytes_max);
+      }
+    }
     return piece{offset - bytes, s.held};
   }
   if (offset > s.held_offset && offset <= s.held_offset + s.held.size())
@@ -327,6 +403,7 @@ result<piece> segment_reader::before(std::uint64_t offset, std::size_t bytes_max
     const seekable::frame& entry = s.table.frames[frame];
     if (entry.offset >= offset || *entry.bytes == 0) continue;
     s.hold(frame, 0);
+    if (s.contradicted) return piece{};
     const std::string_view bytes = std::string_view(s.held).substr(0, static_cast<std::size_t>(offset - entry.offset));
     if (!bytes.empty()) return piece{entry.offset, bytes};
   }
@@ -375,8 +452,13 @@ result<bool> segment_reader::each(std::uint64_t offset, std::uint64_t end, const
       const auto next = s.plain_at(offset, static_cast<std::size_t>(std::min<std::uint64_t>(block_bytes_max, end - offset)));
       if (!next) return next.error();
       if (next->bytes.empty()) break;
+      const bool may_be_hole = is_zeros(next->bytes);
       offset += next->bytes.size();
       if (!take(*next)) return false;
+      if (!may_be_hole) continue;
+      const auto behind = behind_hole(offset);
+      if (!behind) return behind.error();
+      offset = *behind;
     }
     return true;
   }
@@ -398,6 +480,7 @@ result<bool> segment_reader::each(std::uint64_t offset, std::uint64_t end, const
     s.note(i, outcome.damage);
     if (!more) return false;
     s.size(i, outcome.bytes);
+    if (outcome.contradicts) s.resize(i, outcome.bytes);
   }
   return true;
 }

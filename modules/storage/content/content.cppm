@@ -91,6 +91,14 @@ class segment_reader {
   using taker = std::function<bool(const piece&)>;
   result<bool> each(std::uint64_t offset, std::uint64_t end, const chooser& wanted, const taker& take);
 
+  // Has a frame turned out to be longer or shorter than the seek table says? Then the frames behind it have moved: who reads
+  // backwards has to begin anew, and read onwards.
+  bool is_contradicted() const noexcept;
+
+  // The offset behind the hole of a sparse plain file that begins at `offset`, which becomes a loss; `offset` where there is
+  // none. A hole takes no space on the disk, and can be longer than anybody can read.
+  result<std::uint64_t> behind_hole(std::uint64_t offset);
+
   // The frames of a compressed file; none of a plain one.
   const std::vector<seekable::frame>& frames() const noexcept;
 
@@ -141,18 +149,16 @@ inline std::string_view without_mark(const line& one) noexcept {
 }
 
 // Calls `take` with each line from `offset` on, until it returns false: false then. The last line may have no newline. `wanted`
-// and `end` as for segment_reader::each.
+// and `end` as for segment_reader::each. `goes_on`, when given, is asked before each piece of the segment, of up to 1 MiB:
+// where it returns false, the rest is not read.
 result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t end, const segment_reader::chooser& wanted,
-                       const std::function<bool(const line&)>& take);
+                       const std::function<bool(const line&)>& take, const std::function<bool()>& goes_on = {});
 
 // The time of a line, as json::time_of reads it. Of a line that is too long, only the time of an event that was appended to it.
 json::line_time time_of(const line& one);
 
 // The first time in the first `lines_max` lines. Nothing where none of them has one that can be read.
 result<std::optional<time_point>> first_time(segment_reader& from, std::uint64_t lines_max = static_cast<std::uint64_t>(-1));
-
-// The time of the last line of a plain file, if that has one that can be read. Reads that line alone.
-result<std::optional<time_point>> last_time(segment_reader& from);
 
 // The lines of a segment, last one first, from `end` on backwards. A line that ends where bytes are lost is not terminated.
 class backward_lines {
@@ -248,5 +254,15 @@ class line_cutter {
   std::uint64_t held_bytes_ = 0;  // that it has
   std::uint64_t held_offset_ = 0;
 };
+
+}  // namespace annals::content
+
+// --- for the units of this module -------------------------------------------------------------------------------------------
+
+namespace annals::content {
+
+inline bool is_zeros(std::string_view bytes) noexcept {
+  return bytes.find_first_not_of('\0') == std::string_view::npos;
+}
 
 }  // namespace annals::content

@@ -148,6 +148,10 @@ forward_lines::found forward_lines::fill(segment_reader& from) {
   if (!block.bytes.starts_with(std::string_view(buffer_).substr(buffer_.size() - overlap))) return found::rewritten;
   if (block.bytes.size() == overlap) return found::nothing;
   const std::string fresh(block.bytes.substr(overlap));
+  if (is_zeros(fresh)) {
+    behind_loss_ = from.behind_hole(end() + fresh.size()).value();
+    if (behind_loss_ != end() + fresh.size()) return found::lost;
+  }
   std::string first = from.text_at(0, check_first_bytes_max).value();
   if (!first.starts_with(first_)) return found::rewritten;
   first_ = std::move(first);
@@ -243,7 +247,7 @@ bool line_cutter::give(bool terminated, const taker& take) {
 // --------------------------------------------------------------------------------------------------------
 
 result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t end, const segment_reader::chooser& wanted,
-                       const std::function<bool(const line&)>& take) {
+                       const std::function<bool(const line&)>& take, const std::function<bool()>& goes_on) {
   line_cutter cutter;
   const auto cut = [&](const line_cutter::lines& some) {
     if (some.one) return take(*some.one);
@@ -254,7 +258,8 @@ result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t
     }
     return true;
   };
-  auto went_on = from.each(offset, end, wanted, [&](const piece& next) { return cutter.feed(next, cut); });
+  auto went_on =
+      from.each(offset, end, wanted, [&](const piece& next) { return (!goes_on || goes_on()) && cutter.feed(next, cut); });
   if (!went_on || !*went_on) return went_on;
   return cutter.end(cut);
 }
@@ -280,16 +285,6 @@ result<std::optional<time_point>> first_time(segment_reader& from, std::uint64_t
   const std::uint64_t next = newline == std::string::npos ? 0 : newline + 1;
   if (auto read = each_line(from, next, static_cast<std::uint64_t>(-1), {}, look_at); !read) return std::move(read.error());
   return found;
-}
-
-result<std::optional<time_point>> last_time(segment_reader& from) try {
-  const auto end = from.bytes();
-  if (!end) return end.error();
-  backward_lines lines(from, *end);  // owns the text of the line
-  const auto last = lines.next();
-  return last ? time_of(*last).time : std::nullopt;
-} catch (const failure& failed) {
-  return failed.cause();
 }
 
 }  // namespace annals::content

@@ -14,6 +14,7 @@ module;
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <span>
@@ -70,8 +71,18 @@ void read_name(std::string_view name, std::optional<time_point>& date, std::uint
   if (read) date = read->time;
 }
 
+// Is it the name of a file that stands beside a log, and is no log?
+bool is_beside_a_log(std::string_view name) {
+  constexpr std::string_view endings[] = {".holds", ".deleted", ".lock", ".ring", ".journal"};
+  const std::string_view stem =
+      name.ends_with(".tmp") ? name.substr(0, name.size() - 4) : name.substr(0, name.find(".damaged-"));
+  return std::any_of(std::begin(endings), std::end(endings), [stem](std::string_view one) { return stem.ends_with(one); });
+}
+
 // Makes a candidate of a file, or says why that is not possible.
 std::optional<std::string> examine(const std::string& log, const std::string& path, candidate& made) {
+  if (is_beside_a_log(name_of_file(path)))
+    return "it is no log, but belongs to one: holds, deletions, a lock, a ring or a journal";
   const auto file = io::file::open(path, io::open_for::reading);
   if (!file) return file.error().message;
   const auto status = file->status();
@@ -149,10 +160,12 @@ result<std::vector<adopted_file>> plan_for(const std::string& log, std::span<con
   retention::inventory known(log);
   const auto segments = known.list();
   if (!segments) return segments.error();
+  std::uint64_t last_closed = 0;
+  for (const segment_info& one : *segments) last_closed = one.state == segment_state::live ? last_closed : one.number;
   std::string faults;
   for (const segment_info& one : *segments) {
     const bool is_live = one.state == segment_state::live;
-    if (!is_live && one.number + 1 != number) continue;
+    if (!is_live && one.number != last_closed) continue;
     const auto begins = beginning_of(one);
     if (!begins) return begins.error();
     if (!*begins) continue;
@@ -204,11 +217,8 @@ std::string event_for(const adopted_file& one) {
 result<std::vector<adopted_file>> plan_adoption(const std::string& path, std::span<const std::string> files) {
   const auto candidates = examine_all(path, files);
   if (!candidates) return candidates.error();
-  auto number = segment::live_number(path);
-  const auto log = segment::read_deletion_log(path);
+  const auto number = segment::live_number(path);
   if (!number) return number.error();
-  if (!log) return log.error();
-  for (const segment::deleted_segment& one : log->deleted) *number = std::max(*number, one.number + 1);
   return plan_for(path, *candidates, *number);
 }
 

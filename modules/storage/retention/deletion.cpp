@@ -6,7 +6,8 @@
 //   3. `<path>.deleted` gets a record for each;
 //   4. the files are removed, and at last their directory is synced.
 // A run that died before 2 did nothing. After one that died later the next run looks for the events that step 1 announced,
-// writes the records that are missing for those it finds, and removes what is recorded and still there.
+// writes the records that are missing for those it finds, and removes what is recorded and still there (situation.cpp). The
+// plan has a random token for each segment, which its event repeats: so nobody who may only log events can confirm a plan.
 module;
 #include <algorithm>
 #include <atomic>
@@ -14,10 +15,11 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
+#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,7 +27,6 @@ module;
 #include <variant>
 #include <vector>
 module annals.retention;
-import annals.content;
 import annals.io;
 import annals.json;
 import annals.rotation.lock;
@@ -46,7 +47,22 @@ constexpr unsigned file_mode = 0600;
 struct victim {
   planned_deletion plan;
   std::optional<rotation::claim> claimed;  // if it is not compressed yet
+  std::string check = {};
+  std::string token = {};
 };
+
+// 32 hexadecimal digits that nobody can guess.
+result<std::string> random_token() try {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::random_device random;
+  std::string token;
+  while (token.size() < 32) {
+    for (unsigned bits = random(), i = 0; i < 8; ++i, bits >>= 4) token += digits[bits & 15];
+  }
+  return token;
+} catch (const std::exception& failed) {
+  return error{errc::io, 0, std::string("cannot get random numbers: ") + failed.what()};
+}
 
 // One run, while it is our turn.
 class run {
@@ -54,24 +70,22 @@ class run {
   run(inventory& known, const retention_policy& policy) : known_(known), path_(known.path()), policy_(policy) {}
 
   result<prune_outcome> go() {
-    auto log = segment::read_deletion_log(path_);
-    if (!log) return std::move(log.error());
-    is_torn_ = log->is_torn;
-    auto segments = known_.list();
-    if (!segments) return std::move(segments.error());
-    auto holds = list_holds(path_);
-    if (!holds) return std::move(holds.error());
-    const time_point now = io::calls().now();
-    if (auto failed = known_.prepare(*segments, policy_, now, *holds)) return std::move(*failed);
-    for (const segment::deleted_segment& one : log->deleted) recorded_.insert(one.number);
-    if (auto failed = settle(*log, *segments)) return std::move(*failed);
-    if (auto failed = finish(*segments)) return end(std::move(failed));
-    const auto space = space_of(path_);
-    if (!space) return end(space.error());
-    prune_plan plan = plan_deletions(*segments, policy_, now, *space);
+    auto present = look_at(known_, policy_);
+    if (!present) return std::move(present.error());
+    is_torn_ = present->log.is_torn;
+    if (present->told_holds) {
+      if (auto failed = store_holds(path_, *present->told_holds)) return std::move(*failed);
+    }
+    if (auto failed = settle(*present)) return std::move(*failed);
+    for (const segment_info& one : present->unfinished) {
+      if (auto failed = remove_files(one)) return end(std::move(failed));
+      ++outcome_.finished;
+    }
+    prune_plan& plan = present->plan;
     outcome_.unmet = std::move(plan.unmet);
+    outcome_.conflicts = std::move(plan.conflicts);
     if (!plan.deletions.empty()) {
-      if (auto failed = refuse_suspect(*log)) return end(std::move(failed));
+      if (auto failed = refuse_suspect(present->log)) return end(std::move(failed));
     }
     for (std::size_t begin = 0; begin < plan.deletions.size(); begin += batch_max) {
       const std::size_t count = std::min(batch_max, plan.deletions.size() - begin);
@@ -94,6 +108,7 @@ class run {
   // Appends to `<path>.deleted`, durably.
   std::optional<error> record(const std::string& lines) {
     const std::string path = segment::deletion_log_path(path_);
+    if (auto failed = make_missing(path_, path, made::sidecar)) return failed;
     auto opened = io::file::open(path, io::open_for::appending, file_mode);
     if (!opened) return std::move(opened.error());
     std::size_t appended = 0;
@@ -107,37 +122,18 @@ class run {
     return opened->sync_data();
   }
 
-  // What an earlier run announced, and did not come to record: the events that it wrote are found, and recorded.
-  std::optional<error> settle(const segment::deletion_log& log, const std::vector<segment_info>& segments) {
-    if (!log.planned || log.planned->numbers.empty()) return std::nullopt;
-    std::set<std::uint64_t> open;
-    for (const std::uint64_t number : log.planned->numbers) {
-      if (!recorded_.contains(number)) open.insert(number);
-    }
-    if (open.empty()) return std::nullopt;
+  // Records what an earlier run announced and did not come to record, for the events that it wrote.
+  std::optional<error> settle(const situation& present) {
+    if (present.is_settled) return std::nullopt;
     std::string records;
-    const bool is_believed = !log.suspect || *log.suspect < log.planned->at.segment;
-    for (const segment_info& one : segments) {
-      if (!is_believed || one.number < log.planned->at.segment) continue;
-      const auto look_at = [&](const content::line& line) {
-        const auto found = deletion_in(line.text);
-        if (found && open.erase(found->number) != 0) {
-          recorded_.insert(found->number);
-          records += segment::record_of(*found);
-        }
-        return !open.empty();
-      };
-      const std::uint64_t offset = one.number == log.planned->at.segment ? log.planned->at.offset : 0;
-      auto opened = content::segment_reader::open(one.path);
-      if (!opened) return std::move(opened.error());
-      const auto looked = content::each_line(*opened, offset, static_cast<std::uint64_t>(-1), {}, look_at);
-      if (!looked) return looked.error();
-    }
+    for (const segment::deleted_segment& one : present.told) records += segment::record_of(one);
     // The events may not have been synced by whoever wrote them.
     if (!records.empty()) {
-      if (auto failed = sync_segments_from(log.planned->at.segment, segments)) return failed;
+      if (auto failed = sync_segments_from(present.log.planned->at.segment, present.segments)) return failed;
     }
-    return record(records + segment::record_of(segment::planned_deletions{}));
+    const auto live = segment::live_number(path_);
+    if (!live) return live.error();
+    return record(records + segment::record_of(segment::planned_deletions{{}, {*live, 0}, {}}));
   }
 
   std::optional<error> sync_segments_from(std::uint64_t number, const std::vector<segment_info>& segments) {
@@ -148,19 +144,6 @@ class run {
       if (auto failed = opened->sync_data()) return failed;
     }
     return std::nullopt;
-  }
-
-  // Removes what is recorded and still there, and takes it from the list. A hold that came since keeps it.
-  std::optional<error> finish(std::vector<segment_info>& segments) {
-    std::optional<error> failed;
-    std::erase_if(segments, [&](const segment_info& one) {
-      if (failed || one.state == segment_state::live || !recorded_.contains(one.number) || !one.held_by.empty()) return false;
-      failed = remove_files(one);
-      if (!failed) ++outcome_.finished;
-      return !failed;
-    });
-    std::erase_if(segments, [&](const segment_info& one) { return recorded_.contains(one.number); });
-    return failed;
   }
 
   std::optional<error> remove_files(const segment_info& one) {
@@ -197,10 +180,17 @@ class run {
       if (!*claimed) return skip("it is being compressed");
       one.claimed = std::move(*claimed);
     }
-    if (auto failed = known_.measure(segment)) {
+    const auto first = segment.first;
+    const auto last = segment.last;
+    if (auto failed = known_.measure(segment, counting::decoded)) {
       if (failed->system_code == ENOENT) return skip("it was compressed or removed meanwhile");
       return std::move(*failed);
     }
+    if ((first && first != segment.first) || (last && last != segment.last)) return skip("it was changed meanwhile");
+    one.check = known_.check_of(segment.number);
+    auto token = random_token();
+    if (!token) return std::move(token.error());
+    one.token = std::move(*token);
     return true;
   }
 
@@ -208,11 +198,12 @@ class run {
     std::vector<victim> victims;
     segment::planned_deletions planned;
     for (planned_deletion& plan : plans) {
-      victims.push_back({std::move(plan), std::nullopt});
+      victims.push_back({std::move(plan), std::nullopt, {}, {}});
       const auto is_ready = prepare(victims.back());
       if (!is_ready) return is_ready.error();
       if (*is_ready) {
         planned.numbers.push_back(victims.back().plan.segment.number);
+        planned.tokens.push_back(victims.back().token);
       } else {
         victims.pop_back();
       }
@@ -232,8 +223,8 @@ class run {
     std::string events;
     std::string records;
     for (const victim& one : victims) {
-      events += event_for(one.plan);
-      records += segment::record_of(record_for(one.plan, now));
+      events += event_for(one.plan, one.check, one.token);
+      records += segment::record_of(record_for(one.plan, one.check, now));
     }
     if (auto failed = append_durably(path_, events)) {
       if (failed->code == errc::sync_failed) (void)record(segment::suspect_record(live));
@@ -252,45 +243,9 @@ class run {
   const std::string& path_;
   const retention_policy& policy_;
   prune_outcome outcome_;
-  std::set<std::uint64_t> recorded_;
   bool is_torn_ = false;  // `<path>.deleted` ends in an incomplete line
   bool has_removed_ = false;
 };
-
-// The segments of a log, and what the policy says of them now.
-struct situation {
-  std::vector<segment_info> segments;
-  prune_plan plan;
-};
-
-result<situation> look_at(inventory& known, const retention_policy& policy) {
-  auto segments = known.list();
-  if (!segments) return std::move(segments.error());
-  const auto holds = list_holds(known.path());
-  if (!holds) return holds.error();
-  const time_point now = io::calls().now();
-  if (auto failed = known.prepare(*segments, policy, now, *holds)) return std::move(*failed);
-  const auto space = space_of(known.path());
-  if (!space) return space.error();
-  auto plan = plan_deletions(*segments, policy, now, *space);
-  return situation{std::move(*segments), std::move(plan)};
-}
-
-// Is there something that an earlier run did not finish?
-result<bool> has_unfinished(const std::string& path, const std::vector<segment_info>& segments) {
-  const auto log = segment::read_deletion_log(path);
-  if (!log) return log.error();
-  std::set<std::uint64_t> recorded;
-  for (const segment::deleted_segment& one : log->deleted) recorded.insert(one.number);
-  if (log->planned) {
-    for (const std::uint64_t number : log->planned->numbers) {
-      if (!recorded.contains(number)) return true;
-    }
-  }
-  return std::any_of(segments.begin(), segments.end(), [&](const segment_info& one) {
-    return one.state != segment_state::live && recorded.contains(one.number) && one.held_by.empty();
-  });
-}
 
 }  // namespace
 
@@ -298,11 +253,10 @@ result<prune_outcome> prune(inventory& known, const retention_policy& policy, bo
   // First without taking turns: mostly there is nothing to do.
   auto present = look_at(known, policy);
   if (!present) return std::move(present.error());
-  const auto unfinished = has_unfinished(known.path(), present->segments);
-  if (!unfinished) return unfinished.error();
-  if (present->plan.deletions.empty() && !*unfinished) {
+  if (present->plan.deletions.empty() && present->unfinished.empty() && present->is_settled) {
     prune_outcome nothing;
     nothing.unmet = std::move(present->plan.unmet);
+    nothing.conflicts = std::move(present->plan.conflicts);
     return nothing;
   }
   const auto ours = turn::take(known.path(), wait);
@@ -311,14 +265,6 @@ result<prune_outcome> prune(inventory& known, const retention_policy& policy, bo
 }
 
 }  // namespace retention
-
-result<prune_plan> plan_prune(const std::string& path, const retention_policy& policy) {
-  if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
-  retention::inventory known(path);
-  auto present = retention::look_at(known, policy);
-  if (!present) return std::move(present.error());
-  return std::move(present->plan);
-}
 
 result<prune_outcome> prune(const std::string& path, const retention_policy& policy) {
   if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);

@@ -10,6 +10,7 @@ module;
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 module annals.retention;
 import annals.io;
@@ -38,13 +39,13 @@ std::string reasons_of(const planned_deletion& plan) {
 
 }  // namespace
 
-segment::deleted_segment record_for(const planned_deletion& plan, time_point now) {
+segment::deleted_segment record_for(const planned_deletion& plan, const std::string& check, time_point now) {
   const segment_info& one = plan.segment;
-  return {one.number,      one.events, one.bytes, seconds_of(one.first), seconds_of(one.last), {now, precision::seconds},
-          reasons_of(plan)};
+  return {one.number,       one.events, one.bytes, seconds_of(one.first), seconds_of(one.last), {now, precision::seconds},
+          reasons_of(plan), check};
 }
 
-std::string event_for(const planned_deletion& plan) {
+std::string event_for(const planned_deletion& plan, const std::string& check, const std::string& token) {
   const segment_info& one = plan.segment;
   const std::string_view name = std::string_view(one.path).substr(one.path.rfind('/') + 1);
   const std::string reason = reasons_of(plan);
@@ -57,17 +58,33 @@ std::string event_for(const planned_deletion& plan) {
   if (one.last) fields.push_back({"last", last = words::time(*one.last)});
   fields.push_back({"reason", reason});
   if (one.damage) fields.push_back({"damage", *one.damage});
+  if (!check.empty()) fields.push_back({"check", check});
+  fields.push_back({"token", token});
   const std::string detail = "segment " + std::to_string(one.number) + " with " +
                              (one.events ? std::to_string(*one.events) : std::string("an unknown number of")) +
                              (one.damage ? " readable" : "") + " events was deleted: " + plan.why;
   return event_line(action, name, detail, std::move(fields));
 }
 
-std::optional<segment::deleted_segment> deletion_in(std::string_view line) {
+std::optional<told_deletion> deletion_in(std::string_view line) {
   if (line.find(action) == std::string_view::npos) return std::nullopt;
   const auto read = json::decode_line(line);
   if (!read || read->container != "annals" || read->action != action) return std::nullopt;
-  return segment::record_from(*read, read->ts);
+  auto record = segment::record_from(*read, read->ts);
+  const stored_value* const token = read->find("token");
+  const auto* const text = token != nullptr ? std::get_if<std::string>(token) : nullptr;
+  if (!record || text == nullptr) return std::nullopt;
+  return told_deletion{std::move(*record), *text};
+}
+
+bool is_of(const segment::deleted_segment& record, const segment_info& segment, const std::string& check) {
+  const auto same_second = [](const std::optional<timestamp>& recorded, const std::optional<time_point>& found) {
+    if (!recorded || !found) return !recorded && !found;
+    return recorded->time == std::chrono::floor<std::chrono::seconds>(*found);
+  };
+  if (!record.events || !record.bytes || (!record.first && record.check.empty())) return false;
+  return record.events == segment.events && record.bytes == segment.bytes && same_second(record.first, segment.first) &&
+         (segment.is_last_guessed || same_second(record.last, segment.last)) && (record.check.empty() || record.check == check);
 }
 
 }  // namespace annals::retention

@@ -44,8 +44,45 @@ std::string event_line(std::string_view action, std::string_view dest, std::stri
   return line;
 }
 
+result<std::optional<io::file_status>> like_log(const std::string& path, made what) {
+  auto found = io::status_at(path);
+  if (!found) return found;
+  if (!*found || (*found)->kind != io::file_kind::regular) {
+    const auto closed = segment::closed_segments(path);
+    if (!closed) return closed.error();
+    found = io::status_at(closed->empty() ? io::parent_of(path) + "/." : closed->back().path);
+    if (!found || !*found) return found;
+    if (closed->empty()) (*found)->mode = file_mode;  // it was that of a directory
+  }
+  io::file_status& like = **found;
+  const std::uint32_t user = io::calls().effective_user();
+  const bool is_shared = (like.mode & 0022U) != 0;
+  if (user != 0 && user != like.owner && !is_shared) {
+    return error{errc::io, EACCES,
+                 "cannot change what is kept of '" + path + "': the log belongs to user " + std::to_string(like.owner) +
+                     ", who could not open a file of ours beside it; expected to be that user, or root"};
+  }
+  if (user != 0) like.owner = user;
+  const unsigned writers = ((like.mode & 0020U) != 0 ? 0060U : 0U) | ((like.mode & 0002U) != 0 ? 0006U : 0U);
+  like.mode = file_mode | (what == made::live_segment ? like.mode & 0666U : writers);
+  return found;
+}
+
+std::optional<error> make_missing(const std::string& path, const std::string& file, made what) {
+  const auto there = io::status_at(file);
+  if (!there) return there.error();
+  if (*there) return std::nullopt;
+  const auto like = like_log(path, what);
+  if (!like) return like.error();
+  if (!*like) return std::nullopt;
+  if (auto failed = io::create_like(file, **like)) return failed;
+  return what == made::live_segment ? io::sync_directory(io::parent_of(file)) : std::nullopt;
+}
+
 std::optional<error> append_durably(const std::string& path, const std::string& lines) try {
-  rotation::segment_writer live(path, file_mode, {}, [](const notice&) {});
+  const auto like = like_log(path, made::live_segment);
+  if (!like) return like.error();
+  rotation::segment_writer live(path, *like ? (*like)->mode : file_mode, {}, [](const notice&) {});
   {
     const auto held = live.lock().lock();
     if (!held) return held.error();
@@ -60,6 +97,8 @@ std::optional<error> append_durably(const std::string& path, const std::string& 
 result<turn> turn::take(const std::string& path, bool wait) {
   using std::chrono::nanoseconds;
   if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
+  if (auto failed = make_missing(path, path, made::live_segment))
+    return std::move(*failed);  // before its lock, which is like it
   auto taken = rotation::claim::of_retention(path, wait ? nanoseconds(turn_wait_max) : nanoseconds(0));
   if (!taken) return std::move(taken.error());
   if (*taken) return turn(std::move(**taken));

@@ -12,6 +12,7 @@ module;
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <boost/system/error_code.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -35,9 +36,8 @@ namespace annals {
 
 namespace {
 
-constexpr std::size_t file_bytes_max = 4 * 1024 * 1024;
+constexpr std::size_t file_bytes_max = 1024 * 1024;  // parsed, it takes some twenty times as much memory
 constexpr std::size_t name_bytes_max = 128;
-constexpr unsigned file_mode = 0600;
 
 std::string holds_path(const std::string& path) {
   return path + ".holds";
@@ -169,6 +169,37 @@ bool retention::holds(const hold& one, const segment_info& segment) {
   return (!one.to || *segment.first <= *one.to) && (!one.from || *segment.last >= *one.from);
 }
 
+std::optional<error> retention::store_holds(const std::string& path, const std::vector<hold>& holds) {
+  const std::string text = text_of(holds);
+  if (text.size() > file_bytes_max) {
+    return error{errc::invalid_argument, 0,
+                 "cannot add a hold to '" + path + "': " + std::to_string(holds.size()) + " holds take " +
+                     std::to_string(text.size()) + " bytes; expected at most " + std::to_string(file_bytes_max)};
+  }
+  const auto like = like_log(path, made::sidecar);
+  if (!like) return like.error();
+  if (!*like) return error{errc::io, ENOENT, "cannot write '" + holds_path(path) + "': its directory does not exist"};
+  return io::replace_file(holds_path(path), text, **like);
+}
+
+result<bool> retention::has_holds_file(const std::string& path) {
+  const auto status = io::status_at(holds_path(path));
+  if (!status) return status.error();
+  return status->has_value();
+}
+
+namespace {
+
+// Those of the file, or where it is missing, of the log's events.
+result<std::vector<hold>> holds_in_force(const std::string& path) {
+  const auto is_there = retention::has_holds_file(path);
+  if (!is_there) return is_there.error();
+  if (*is_there) return list_holds(path);
+  return retention::inventory(path).told_holds();
+}
+
+}  // namespace
+
 result<std::vector<hold>> list_holds(const std::string& path) {
   if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   const auto text = io::read_file(holds_path(path), file_bytes_max);
@@ -190,7 +221,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted) {
   }
   auto turn = retention::turn::take(path, true);
   if (!turn) return std::move(turn.error());
-  auto holds = list_holds(path);
+  auto holds = holds_in_force(path);
   if (!holds) return std::move(holds.error());
   for (const hold& one : *holds) {
     if (one.name != wanted.name) continue;
@@ -201,7 +232,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted) {
   made.added = io::calls().now();
   made.by = io::user_name();
   holds->push_back(made);
-  if (auto failed = io::replace_file(holds_path(path), text_of(*holds), file_mode)) return std::move(*failed);
+  if (auto failed = retention::store_holds(path, *holds)) return std::move(*failed);
   if (auto failed = retention::append_durably(path, told("hold_added", made, "added"))) {
     failed->message += ". The hold is in force; only the event that tells of it is missing";
     return std::move(*failed);
@@ -212,7 +243,7 @@ result<hold> add_hold(const std::string& path, const hold& wanted) {
 result<hold> remove_hold(const std::string& path, std::string_view name) {
   auto turn = retention::turn::take(path, true);
   if (!turn) return std::move(turn.error());
-  auto holds = list_holds(path);
+  auto holds = holds_in_force(path);
   if (!holds) return std::move(holds.error());
   const auto found = std::find_if(holds->begin(), holds->end(), [name](const hold& one) { return one.name == name; });
   if (found == holds->end()) return no_such(path, name, *holds);
@@ -220,7 +251,7 @@ result<hold> remove_hold(const std::string& path, std::string_view name) {
   holds->erase(found);
   // The event first: no hold goes without a word in the log.
   if (auto failed = retention::append_durably(path, told("hold_removed", removed, "removed"))) return std::move(*failed);
-  if (auto failed = io::replace_file(holds_path(path), text_of(*holds), file_mode)) {
+  if (auto failed = retention::store_holds(path, *holds)) {
     failed->message += ". The hold is still in force, though the log says it was removed";
     return std::move(*failed);
   }

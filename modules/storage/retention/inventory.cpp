@@ -36,12 +36,12 @@ bool has_gone(const error& cause) {
   return cause.system_code == ENOENT;
 }
 
-// The time of the last line of a plain segment, if that has one that can be read.
-result<std::optional<time_point>> last_time(const std::string& path) {
-  auto opened = content::segment_reader::open(path);
-  if (!opened) return std::move(opened.error());
-  if (opened->is_compressed()) return std::optional<time_point>();
-  return content::last_time(*opened);
+bool is_unchanged(const io::file_status& before, const io::file_status& now) {
+  return io::same_file(before, now) && before.bytes == now.bytes && before.changed == now.changed;
+}
+
+bool hold_the_same(const measured& a, const measured& b) {
+  return a.lines == b.lines && a.bytes == b.bytes && a.first == b.first && a.last == b.last && a.check == b.check;
 }
 
 }  // namespace
@@ -64,31 +64,64 @@ result<std::vector<segment_info>> inventory::list() const {
   return segments;
 }
 
-std::optional<error> inventory::measure(segment_info& segment) {
-  if (stop_ != nullptr && stop_->load()) return error{errc::io, ECANCELED, "stopped reading the segments of '" + path_ + "'"};
-  const auto found = known_.find(segment.number);
-  const bool is_known = found != known_.end() && segment.state != segment_state::live && found->second.state == segment.state &&
-                        found->second.bytes_on_disk == segment.bytes_on_disk;
+result<std::map<std::uint64_t, std::string>> inventory::doubled() const {
+  const std::string stem = segment::stem_of(path_);
+  auto names = io::list_directory(io::parent_of(path_), stem + "-", segment::files_max);
+  if (!names) return std::move(names.error());
+  std::sort(names->begin(), names->end());
+  std::map<std::uint64_t, std::string> found;
+  std::optional<closed_segment> before;
+  for (const std::string& name : *names) {
+    auto one = segment::parse_closed_name(name, stem);
+    if (!one) continue;
+    if (before && before->number == one->number && before->first_event() != one->first_event()) found[one->number] = name;
+    before = std::move(one);
+  }
+  return found;
+}
+
+// Of a segment in both forms, both are read: where they hold different lines, nothing is known of its times.
+result<measured> inventory::read(const segment_info& segment, counting how) const {
+  auto content = retention::measure(segment, how, stop_);
+  if (!content || how == counting::by_facts || segment.state != segment_state::closed || !segment.is_compressing)
+    return content;
+  segment_info other = segment;
+  other.path += compressed_suffix;
+  other.state = segment_state::compressed;
+  const auto archive = retention::measure(other, how, stop_);
+  if (!archive && !has_gone(archive.error())) return archive.error();
+  if (archive && !hold_the_same(*content, *archive)) content->damage = "its two forms hold different lines";
+  return content;
+}
+
+std::optional<error> inventory::measure(segment_info& segment, counting how) {
+  const auto status = io::status_at(segment.path);
+  if (!status) return status.error();
+  auto found = known_.find(segment.number);
+  const bool is_known = *status && found != known_.end() && segment.state != segment_state::live &&
+                        is_unchanged(found->second.content.of, **status) &&
+                        (how == counting::by_facts || found->second.is_decoded);
   measured content;
   if (is_known) {
     content = found->second.content;
   } else {
-    auto read = retention::measure(segment);
+    auto read = this->read(segment, how);
     if (!read) return std::move(read.error());
     content = std::move(*read);
-    if (segment.state != segment_state::live) known_[segment.number] = {segment.state, segment.bytes_on_disk, content};
+    if (segment.state != segment_state::live) known_[segment.number] = {content, how == counting::decoded};
   }
   segment.events = content.lines;
   segment.bytes = content.bytes;
   segment.damage = content.damage;
+  segment.first.reset();
+  segment.last.reset();
+  segment.is_last_guessed = false;
   if (content.has_unreadable || content.damage) return std::nullopt;  // any time may be in what could not be read
   segment.first = content.first;
   segment.last = content.last;
   if (!content.has_undated) return std::nullopt;
-  const auto status = io::status_at(segment.path);
-  if (!status) return status.error();
   segment.is_last_guessed = true;
-  if (*status) segment.last = std::max(segment.last, std::optional((*status)->modified));
+  segment.last = std::max(segment.last, std::optional(content.of.modified));
   return std::nullopt;
 }
 
@@ -99,29 +132,42 @@ std::optional<error> inventory::prepare(std::vector<segment_info>& segments, con
   for (segment_info& one : segments) {
     if (one.state == segment_state::live) continue;
     bool is_needed = has_timed && !all_held;
-    if (policy.keep_for && one.state == segment_state::closed && !is_needed) {
-      // Its newest event is not older than the last one: where that is young, nothing more has to be known.
-      const auto last = last_time(one.path);
-      if (!last && last.error().code == errc::io && !has_gone(last.error())) return last.error();
-      if (last && *last && (**last >= now || now - **last <= *policy.keep_for)) {
-        one.last = *last;
-      } else {
-        is_needed = true;
-      }
-    } else if (policy.keep_for) {
-      is_needed = true;
+    if (policy.keep_for) {
+      const auto status = io::status_at(one.path);
+      if (!status) return status.error();
+      if (*status) one.written = (*status)->modified;
+      // One that was written lately is young, whatever is in it.
+      is_needed = is_needed || !one.written || (*one.written < now && now - *one.written > *policy.keep_for);
     }
     if (is_needed) {
-      if (auto failed = measure(one); failed && !has_gone(*failed)) return failed;
+      if (auto failed = measure(one, counting::by_facts); failed && !has_gone(*failed)) return failed;
     }
-    for (const hold& each : holds) {
-      if (retention::holds(each, one)) one.held_by.push_back(each.name);
-    }
+    note_holds(one, holds);
   }
   std::erase_if(known_, [&segments](const auto& entry) {
-    return std::none_of(segments.begin(), segments.end(), [&entry](const segment_info& s) { return s.number == entry.first; });
+    return !std::binary_search(segments.begin(), segments.end(), segment_info{.number = entry.first},
+                               [](const segment_info& a, const segment_info& b) { return a.number < b.number; });
   });
   return std::nullopt;
+}
+
+std::optional<error> inventory::verify(segment_info& segment, const std::vector<hold>& holds) {
+  auto failed = measure(segment, counting::decoded);
+  note_holds(segment, holds);
+  return failed;
+}
+
+std::string inventory::check_of(std::uint64_t number) const {
+  const auto found = known_.find(number);
+  return found == known_.end() ? std::string() : found->second.content.check;
+}
+
+void note_holds(segment_info& segment, const std::vector<hold>& holds) {
+  constexpr std::size_t names_max = 16;
+  segment.held_by.clear();
+  for (const hold& one : holds) {
+    if (segment.held_by.size() < names_max && retention::holds(one, segment)) segment.held_by.push_back(one.name);
+  }
 }
 
 result<disk_space> space_of(const std::string& path) {
@@ -148,15 +194,16 @@ result<std::vector<segment_info>> list_segments(const std::string& path) {
   for (int looks = 1;; ++looks) {
     auto segments = known.list();
     if (!segments) return segments;
+    const auto doubled = known.doubled();
+    if (!doubled) return doubled.error();
     std::optional<error> failed;
     for (segment_info& one : *segments) {
-      failed = known.measure(one);
+      failed = known.measure(one, retention::counting::by_facts);
       if (failed && failed->system_code == ENOENT) break;
       if (failed) one.damage = std::exchange(failed, std::nullopt)->message;  // and the others are listed all the same
-      for (const hold& each : *holds) {
-        const bool is_held = one.state != segment_state::live && retention::holds(each, one);
-        if (is_held) one.held_by.push_back(each.name);
-      }
+      if (one.state != segment_state::live) retention::note_holds(one, *holds);
+      const auto other = doubled->find(one.number);
+      if (other != doubled->end()) one.damage = "another segment has its number: " + other->second;
     }
     if (!failed) return segments;
     if (failed->system_code != ENOENT || looks == looks_max) return std::move(*failed);

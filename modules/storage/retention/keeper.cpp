@@ -72,9 +72,10 @@ class pruner {
   std::optional<notice> prune_once() {
     auto outcome = retention::prune(known_, policy_, false);
     if (outcome) {
-      last_failure_.clear();
-      if (outcome->deleted.empty()) return std::nullopt;
-      return told(outcome->deleted);
+      if (!outcome->deleted.empty()) return told(outcome->deleted);
+      const std::string conflict = outcome->conflicts.empty() ? "" : "'" + known_.path() + "': " + outcome->conflicts.front();
+      if (std::exchange(last_failure_, conflict) == conflict || conflict.empty()) return std::nullopt;
+      return notice{notice_code::deletion_failed, severity::warning, 0, conflict};
     }
     error& failed = outcome.error();
     if (retention::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
@@ -188,7 +189,13 @@ struct keeper::state {
       last_failure = found.error().message;
       return;
     }
-    last_failure.clear();
+    if (found->is_unknown()) {
+      const std::string told =
+          "the file system of '" + path + "' does not report its size: the stages of \"pressure\" do nothing";
+      if (std::exchange(last_failure, told) != told) on_notice({notice_code::check_failed, severity::warning, 0, told});
+    } else {
+      last_failure.clear();
+    }
     space = *found;
     const pressure_stage before = std::exchange(stage, next_stage(stage, thresholds, space));
     const bool is_worse = stage > before;
@@ -226,8 +233,8 @@ std::optional<error> keeper::on_write(std::size_t bytes) {
   const nanoseconds now = io::calls().uptime();
   if (!s.thresholds.is_empty()) {
     const std::uint64_t refused = s.thresholds.refuse ? s.thresholds.refuse->of(s.space.total_bytes) : 0;
-    const bool is_near =
-        s.thresholds.refuse && s.stage != pressure_stage::refuse && s.space.free_bytes < refused + s.written + bytes;
+    const bool is_near = s.thresholds.refuse && s.stage != pressure_stage::refuse && !s.space.is_unknown() &&
+                         s.space.free_bytes < refused + s.written + bytes;
     if (now >= s.next_look || is_near) s.look(now);
     if (s.stage == pressure_stage::refuse) {
       if (now >= s.next_prune) s.ask(now);

@@ -3,10 +3,13 @@
 // How many lines a segment has, and of what times.
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <optional>
@@ -18,6 +21,7 @@ module annals.retention;
 import annals.content;
 import annals.content.seekable;
 import annals.io;
+import annals.io.checksum;
 import annals.json;
 import annals.rotation.lock;
 import annals.segment;
@@ -37,8 +41,10 @@ bool are_complete(const seekable::facts& known) noexcept {
 // Counts lines, and takes the earliest and the latest of their times.
 class meter {
  public:
+  explicit meter(bool is_decoded) : is_decoded_(is_decoded) {}
+
   void add(const content::line& line) {
-    ++found_.lines;
+    if (++found_.lines == 1 && is_decoded_) note_check(line.text);
     found_.bytes += line.bytes + (line.terminated ? 1U : 0U);
     const json::line_time read = content::time_of(line);
     if (read.time) {
@@ -65,33 +71,44 @@ class meter {
     found_.last = found_.last ? std::max(*found_.last, latest) : latest;
   }
 
+  void note_check(std::string_view line) {
+    std::array<char, 17> text;  // 16 digits
+    std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(fnv_1a(line)));
+    found_.check = text.data();
+  }
+
+  bool is_decoded_;
   measured found_;
 };
 
 }  // namespace
 
-result<measured> measure(const segment_info& segment) {
+result<measured> measure(const segment_info& segment, counting how, const std::atomic<bool>* stop) {
   auto opened = content::segment_reader::open(segment.path);
   if (!opened && opened.error().code == errc::io) return std::move(opened.error());
-  meter counted;
+  meter counted(how == counting::decoded);
   if (!opened) {  // it is something else than a segment
     counted.found().damage = opened.error().message;
     return counted.found();
   }
+  counted.found().of = opened->identity();
+  const auto is_wanted = [how](const seekable::facts& known) { return how == counting::decoded || !are_complete(known); };
   for (const seekable::frame& frame : opened->frames()) {
-    if (frame.known && frame.bytes && are_complete(*frame.known)) counted.add(frame);
+    if (frame.known && frame.bytes && !is_wanted(*frame.known)) counted.add(frame);
   }
   const bool is_live = segment.state == segment_state::live;
-  const auto wanted = [](const seekable::facts& known) { return !are_complete(known); };
-  const auto read = content::each_line(*opened, 0, all_bytes, wanted, [&](const content::line& line) {
+  const auto take = [&](const content::line& line) {
     if (line.terminated || !is_live) {
       counted.add(line);
     } else {
       counted.add_bytes(line.bytes);  // its writer may be in the middle of it
     }
     return true;
-  });
+  };
+  const auto read =
+      content::each_line(*opened, 0, all_bytes, is_wanted, take, [stop] { return stop == nullptr || !stop->load(); });
   if (!read) return read.error();
+  if (!*read) return error{errc::io, ECANCELED, "stopped reading '" + segment.path + "'"};
   const auto losses = opened->take_losses();
   if (!losses.empty()) counted.found().damage = losses.front().cause;
   return counted.found();

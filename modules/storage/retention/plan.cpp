@@ -58,9 +58,28 @@ class planner {
     return segments_[i].state != segment_state::live && i != last_closed_ && segments_[i].held_by.empty();
   }
 
+  // The time that its age is counted from; nothing where it is not known. An event cannot have been written in the future.
+  std::optional<time_point> newest(std::size_t i) const {
+    const segment_info& one = segments_[i];
+    if (!one.last || !one.written) return one.last;
+    return *one.last > now_ ? *one.written : std::max(*one.last, *one.written);
+  }
+
   bool is_old(std::size_t i) const {
+    if (!policy_.keep_for) return false;
+    const auto from = newest(i);
     // Subtracting from `now` could pass the smallest time there is, where keep_for is some thousand centuries.
-    return policy_.keep_for && segments_[i].last && *segments_[i].last < now_ && now_ - *segments_[i].last > *policy_.keep_for;
+    return from && *from < now_ && now_ - *from > *policy_.keep_for;
+  }
+
+  std::string age_in_words(std::size_t i) const {
+    const segment_info& one = segments_[i];
+    const time_point from = *newest(i);
+    const std::string limit = duration_text(*policy_.keep_for);
+    if (from != *one.last) return "it was last written at " + words::time(from) + ", longer ago than " + limit;
+    return "its newest event, of " + words::time(from) +
+           (one.is_last_guessed ? " (by the time of the file, since some of its lines have none)" : "") + ", is older than " +
+           limit;
   }
 
   void take(std::size_t i) {
@@ -77,16 +96,13 @@ class planner {
     std::vector<retention_limit> found;
     if (policy_.keep_bytes && bytes_ > *policy_.keep_bytes) found.push_back(retention_limit::bytes);
     if (policy_.keep_segments && closed_ > *policy_.keep_segments) found.push_back(retention_limit::segments);
-    if (free_now() < free_wanted()) found.push_back(retention_limit::free_space);
+    if (!space_.is_unknown() && free_now() < free_wanted()) found.push_back(retention_limit::free_space);
     return found;
   }
 
   std::string in_words(retention_limit limit, std::size_t i) const {
     switch (limit) {
-      case retention_limit::age:
-        return "its newest event, of " + words::time(*segments_[i].last) +
-               (segments_[i].is_last_guessed ? " (by the time of the file, since some of its lines have none)" : "") +
-               ", is older than " + duration_text(*policy_.keep_for);
+      case retention_limit::age: return age_in_words(i);
       case retention_limit::bytes:
         return "the log takes " + size_text(bytes_) + ", more than " + size_text(*policy_.keep_bytes);
       case retention_limit::segments:
@@ -172,6 +188,11 @@ class planner {
                                      (kept.size() == 1 ? "1 segment stays, since it has"
                                                        : std::to_string(kept.size()) + " segments stay, since they have") +
                                      " lines whose time cannot be read: " + words::list(kept, 3)});
+    }
+    if (policy_.keep_free && space_.is_unknown()) {
+      found.push_back(
+          {retention_limit::free_space, "keep_free " + to_string(*policy_.keep_free) +
+                                            ": the file system does not report its size, so nothing is deleted for it"});
     }
     for (const retention_limit limit : exceeded()) {
       std::string text;

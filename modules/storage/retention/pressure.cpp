@@ -40,6 +40,7 @@ bool are_in_order(const std::optional<space_amount>& more, const std::optional<s
 }  // namespace
 
 pressure_stage next_stage(pressure_stage present, const pressure_thresholds& thresholds, const disk_space& space) noexcept {
+  if (space.is_unknown()) return pressure_stage::none;
   for (const threshold& one : from_worst(thresholds)) {
     if (!one.amount) continue;
     const std::uint64_t amount = one.amount->of(space.total_bytes);

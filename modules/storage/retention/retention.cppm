@@ -43,10 +43,12 @@ struct segment_info {
   // unknown then), and where they were not looked for.
   std::optional<time_point> first = {};
   std::optional<time_point> last = {};
+  // When it was last written, by the clock of its writer: the modification time of its file. Absent where it was not looked at.
+  std::optional<time_point> written = {};
   bool is_last_guessed = false;            // some event has no time: `last` is the file's modification time, if later
   bool is_compressing = false;             // another form of it is being made, or was and was not finished
   std::optional<std::string> damage = {};  // what is wrong with it, as far as was looked
-  std::vector<std::string> held_by = {};   // the names of the holds that keep it
+  std::vector<std::string> held_by = {};   // the names of holds that keep it, up to 16
   bool operator==(const segment_info&) const = default;
 };
 
@@ -83,8 +85,9 @@ std::string to_string(const space_amount& amount);
 // the others say. Without any, everything is kept. What no limit asks for is never deleted, nor is a held segment, nor the
 // closed segment with the highest number (the numbers go on from it).
 struct retention_policy {
-  // Segments whose newest event is older go. 365 days and 7 years are durations, not dates. A segment with lines that cannot be
-  // read has an unknown age, and stays.
+  // Segments that were last written longer ago go, unless an event in them is younger. The times in events come from the
+  // clients of the log, so old ones make no segment old, and those in the future keep none. 365 days and 7 years are durations,
+  // not dates. A segment with lines that cannot be read has an unknown age, and stays.
   std::optional<std::chrono::microseconds> keep_for = {};
   // The oldest go until all files of the log, the live one included, take no more on disk than this.
   std::optional<std::uint64_t> keep_bytes = {};
@@ -103,6 +106,8 @@ retention_policy read_retention(option_reader& reader);
 struct disk_space {
   std::uint64_t total_bytes = 0;
   std::uint64_t free_bytes = 0;
+  // Some file systems do not report their size (ramfs, a tmpfs without a limit, many in user space). Then nothing is known.
+  inline bool is_unknown() const noexcept { return total_bytes == 0; }
   bool operator==(const disk_space&) const = default;
 };
 
@@ -124,6 +129,8 @@ struct unmet_limit {
 struct prune_plan {
   std::vector<planned_deletion> deletions;
   std::vector<unmet_limit> unmet;
+  std::vector<segment_info> unfinished = {};  // an earlier run recorded them as deleted, and did not remove them
+  std::vector<std::string> conflicts = {};    // segments that stay although a deletion of their number is recorded, and why
 };
 
 // The plan for segments as list_segments gives them. A pure function: the same plan for the same arguments. `segments` is
@@ -131,21 +138,24 @@ struct prune_plan {
 prune_plan plan_deletions(std::span<const segment_info> segments, const retention_policy& policy, time_point now,
                           const disk_space& space);
 
-// The plan for the log as it is now: nothing is changed. Looks only at what the policy needs: without keep_for, at no segment's
-// content.
+// The plan for the log as it is now: nothing is changed. Looks only at what the policy needs: without keep_for and without
+// holds that have times, at no segment's content. The segments that are to be deleted are decoded: the facts that archives
+// record about themselves decide nothing.
 result<prune_plan> plan_prune(const std::string& path, const retention_policy& policy);
 
 struct prune_outcome {
   std::vector<planned_deletion> deleted;
   std::vector<unmet_limit> unmet;
-  std::vector<std::string> skipped;  // what was planned and not done, and why: a segment that is being compressed, say
-  std::uint64_t finished = 0;        // segments that an earlier run recorded as deleted, and did not remove
+  std::vector<std::string> skipped;         // what was planned and not done, and why: a segment that is being compressed, say
+  std::vector<std::string> conflicts = {};  // as prune_plan::conflicts
+  std::uint64_t finished = 0;               // segments that an earlier run recorded as deleted, and did not remove
 };
 
 // Deletes what the policy says. For each segment an event is appended to the log (container "annals", action
 // "segment_deleted"), and made durable before anything is removed; a record goes to `<path>.deleted`. Killed at any moment, the
-// next call goes on where it was: one event and one record for each deleted segment. Errors: io, sync_failed, invalid_json (the
-// holds cannot be read: nothing is deleted then).
+// next call goes on where it was: one event and one record for each deleted segment. It removes what is recorded and still
+// there only if the file holds what the record says. Errors: io, sync_failed, invalid_json (the holds cannot be read: nothing
+// is deleted then).
 result<prune_outcome> prune(const std::string& path, const retention_policy& policy);
 
 // --- keeping a log within its limits while it is written -------------------------------------------------------------------
@@ -166,7 +176,7 @@ pressure_thresholds read_pressure(option_reader& reader);
 enum class pressure_stage : std::uint8_t { none, warn, archive, prune, refuse };
 
 // The stage that follows from the present one and the space there is. One is entered when less than its threshold is free, and
-// left when a tenth more than its threshold is free.
+// left when a tenth more than its threshold is free. None where the space is not known.
 pressure_stage next_stage(pressure_stage present, const pressure_thresholds& thresholds, const disk_space& space) noexcept;
 
 // What a sink that writes a log asks to keep it within its limits: looks at the disk, and deletes what the policy says, on a
@@ -213,7 +223,8 @@ struct hold {
 result<std::vector<hold>> list_holds(const std::string& path);
 
 // Adds a hold, which is in force and durable when this returns, and logs it (action "hold_added"). `added` and `by` are filled
-// in. Errors: invalid_argument (its name is none, or taken; its times are in the wrong order), io, invalid_json.
+// in. Errors: invalid_argument (its name is none, or taken; its times are in the wrong order; there are too many holds), io,
+// invalid_json.
 result<hold> add_hold(const std::string& path, const hold& wanted);
 
 // Removes the hold of that name and returns it; logged (action "hold_removed"). Errors: invalid_argument (there is none), io,

@@ -102,14 +102,18 @@ result<bool> measure(closed_segment& file, bool& has_vanished) {
 
 result<look> look_at(const std::string& live_path, bool with_sizes) {
   const std::string_view prefix = directory_prefix(live_path);
-  const auto names = io::list_directory(prefix.empty() ? "." : std::string(prefix));
-  if (!names) return names.error();
+  auto names = io::list_directory(prefix.empty() ? "." : std::string(prefix), stem_of(live_path) + "-", files_max);
+  if (!names) return std::move(names.error());
   look seen;
   std::vector<std::uint64_t> in_work;
   auto files = files_in(*names, live_path, in_work);
+  *names = {};
+  std::sort(in_work.begin(), in_work.end());
   std::vector<closed_segment>& closed = seen.found.closed;
   closed.reserve(files.size());
-  if (!files.empty()) seen.found.live_number = files.back().number + 1;
+  // Records that cannot be read say nothing here: a writer asks for them under the log's lock (annals.rotation.lock).
+  if (const auto behind = number_behind_records(live_path)) seen.found.live_number = *behind;
+  if (!files.empty()) seen.found.live_number = std::max(seen.found.live_number, files.back().number + 1);
   for (closed_segment& file : files) {
     if (with_sizes) {
       const auto is_there = measure(file, seen.has_vanished);
@@ -117,7 +121,7 @@ result<look> look_at(const std::string& live_path, bool with_sizes) {
       if (!*is_there) continue;
     }
     if (closed.empty() || closed.back().number != file.number) {
-      file.is_compressing = std::find(in_work.begin(), in_work.end(), file.number) != in_work.end();
+      file.is_compressing = std::binary_search(in_work.begin(), in_work.end(), file.number);
       closed.push_back(std::move(file));
     } else {
       closed.back().is_compressing = true;

@@ -9,6 +9,7 @@ module;
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 export module annals.segment;
 import annals.event;
@@ -38,10 +39,13 @@ std::optional<std::string> log_of(std::string_view path);
 // Why no log can have this path: the name is that of a file of another log, or of a compressed file. Nothing when it can.
 std::optional<error> refuse_as_log(std::string_view path);
 
+// More files of closed segments than this are an error, so that a directory of any content takes little memory.
+inline constexpr std::size_t files_max = 200'000;
+
 // The segments of a log at one moment.
 struct listing {
   std::vector<closed_segment> closed;       // in the order of their numbers, which may have gaps; one for each number
-  std::uint64_t live_number = 1;            // one more than the highest number of a closed one
+  std::uint64_t live_number = 1;            // greater than the numbers of all closed ones, and of all recorded deletions
   std::optional<std::uint64_t> live_bytes;  // nothing without a regular file at the live path, and without with_sizes
 };
 
@@ -72,11 +76,13 @@ struct log_place {
 // --- what was deleted ------------------------------------------------------------------------------------------------------
 //
 // Beside a log stands `<live path>.deleted`, JSON lines: a record for each segment that retention deleted,
-//   {"segment":42,"events":1000,"bytes":115000,"first":"...","last":"...","deleted":"...","reason":"age"}
+//   {"segment":42,"events":1000,"bytes":115000,"first":"...","last":"...","deleted":"...","reason":"age","check":"0123456789abcdef"}
 // and, before the records of a run, what it was about to delete, and where in the log its events are to be looked for should it
 // die half-way:
-//   {"planned":[42,43],"at":{"segment":50,"offset":123456}}
-// Lines that are none of these, an incomplete one at the end, and unknown members are ignored.
+//   {"planned":[42,43],"at":{"segment":50,"offset":123456},"tokens":["...","..."]}
+// The event of a deletion contains the token that the plan has for its segment: other events do not confirm the plan. `at` is
+// in the live segment of that time, so all recorded numbers are below it. Lines that are none of these, an incomplete one at
+// the end, and unknown members are ignored.
 
 struct deleted_segment {
   std::uint64_t number = 0;
@@ -85,13 +91,15 @@ struct deleted_segment {
   std::optional<timestamp> first;       // of its oldest and newest event
   std::optional<timestamp> last;
   timestamp deleted = {};
-  std::string reason;  // "age", "bytes", "segments", "free_space"; several with commas
+  std::string reason;  // "age", "bytes", "segments", "free_space"; several with commas; up to 64 bytes
+  std::string check;   // of the beginning of its lines, as retention computes it; empty: not known
   bool operator==(const deleted_segment&) const = default;
 };
 
 struct planned_deletions {
   std::vector<std::uint64_t> numbers;  // empty: the plans before are settled
   position at;                         // the events stand there or later
+  std::vector<std::string> tokens;     // one for each number: what its event has to contain
   bool operator==(const planned_deletions&) const = default;
 };
 
@@ -111,11 +119,54 @@ std::string suspect_record(std::uint64_t live_segment);   // likewise
 // Nothing where no segment is named.
 std::optional<deleted_segment> record_from(const event& read, std::string_view deleted);
 
-// Reads the file; an empty result where there is none. Errors: io, not_a_regular_file.
-result<deletion_log> read_deletion_log(const std::string& live_path);
+// Reads the file; an empty result where there is none. Only the records for which `wanted` (when given) returns true are kept:
+// the file may be of any size. Errors: io, not_a_regular_file.
+result<deletion_log> read_deletion_log(const std::string& live_path,
+                                       const std::function<bool(const deleted_segment&)>& wanted = {});
 
-// Its records alone: what a reader needs to tell of a gap.
+// All its records.
 result<std::vector<deleted_segment>> deleted_segments(const std::string& live_path);
+
+// A number above those of all recorded deletions; 1 where there are none. Reads the end of the file. Errors: as above.
+result<std::uint64_t> number_behind_records(const std::string& live_path);
+
+// What the records say of ranges of segments. Reads the file once, and then only what was appended to it. Memory: up to 24 MiB.
+class deletion_counts {
+ public:
+  inline explicit deletion_counts(std::string live_path) : live_path_(std::move(live_path)) {}
+
+  struct sums {
+    std::optional<std::uint64_t> events = 0;
+    std::optional<std::uint64_t> bytes = 0;
+  };
+
+  // The sums over the segments from `first` to `last`. Nothing where a record is missing or does not say it, where the file
+  // cannot be read, or has more records than are kept.
+  sums of(std::uint64_t first, std::uint64_t last);
+
+ private:
+  struct counted {
+    std::uint64_t number = 0;
+    std::uint64_t events = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t order = 0;  // in the file
+  };
+  static constexpr std::size_t counted_max = 700'000;
+  static constexpr std::uint64_t not_known = static_cast<std::uint64_t>(-1);
+
+  bool update();
+  void add(const deleted_segment& record);
+  void sort();
+
+  std::string live_path_;
+  std::vector<counted> counted_;  // by number; of several records of one segment, the last one
+  std::size_t sorted_ = 0;        // so many of them are in order
+  std::uint64_t added_ = 0;
+  std::uint64_t read_bytes_ = 0;  // of the file, whole lines
+  std::uint64_t device_ = 0;
+  std::uint64_t inode_ = 0;
+  bool is_crowded_ = false;
+};
 
 }  // namespace annals::segment
 

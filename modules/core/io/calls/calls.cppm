@@ -62,12 +62,16 @@ class system_calls {
   virtual std::int64_t write(int fd, const char* bytes, std::size_t count) noexcept;
   virtual std::int64_t offset_of(int fd) noexcept;  // lseek(2): the offset after the last bytes written
   virtual std::int64_t read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept;
-  virtual int sync_data(int fd) noexcept;                                 // fdatasync(2)
-  virtual int sync_all(int fd) noexcept;                                  // fsync(2)
-  virtual int status_of(int fd, file_status& status) noexcept;            // fstat(2)
+  virtual std::int64_t next_data(int fd,
+                                 std::uint64_t offset) noexcept;  // lseek(2), SEEK_DATA: -ENXIO when only a hole follows
+  virtual int sync_data(int fd) noexcept;                         // fdatasync(2)
+  virtual int sync_all(int fd) noexcept;                          // fsync(2)
+  virtual int status_of(int fd, file_status& status) noexcept;    // fstat(2)
   virtual int status_at(const char* path, file_status& status) noexcept;  // lstat(2): links are not followed
   virtual int make_directory(const char* path, unsigned mode) noexcept;   // mkdir(2)
-  virtual int list_directory(const char* path, std::vector<std::string>& names) noexcept;
+  // Only the names that begin with `prefix`. -EOVERFLOW when they are more than `names_max`.
+  virtual int list_directory(const char* path, std::string_view prefix, std::size_t names_max,
+                             std::vector<std::string>& names) noexcept;
   virtual int resolve(const char* path, std::string& resolved) noexcept;  // realpath(3)
   virtual int rename(const char* from, const char* to) noexcept;          // rename(2): replaces `to`
   virtual int remove(const char* path) noexcept;                          // unlink(2)

@@ -106,6 +106,10 @@ std::int64_t system_calls::offset_of(int fd) noexcept {
   return or_errno(static_cast<ssize_t>(::lseek(fd, 0, SEEK_CUR)));
 }
 
+std::int64_t system_calls::next_data(int fd, std::uint64_t offset) noexcept {
+  return or_errno(static_cast<ssize_t>(::lseek(fd, static_cast<off_t>(offset), SEEK_DATA)));
+}
+
 std::int64_t system_calls::read_at(int fd, char* bytes, std::size_t count, std::uint64_t offset) noexcept {
   return or_errno(::pread(fd, bytes, count, static_cast<off_t>(offset)));
 }
@@ -136,7 +140,8 @@ int system_calls::make_directory(const char* path, unsigned mode) noexcept {
   return or_errno(::mkdir(path, mode));
 }
 
-int system_calls::list_directory(const char* path, std::vector<std::string>& names) noexcept {
+int system_calls::list_directory(const char* path, std::string_view prefix, std::size_t names_max,
+                                 std::vector<std::string>& names) noexcept {
   DIR* const directory = ::opendir(path);
   if (directory == nullptr) return -errno;
   int status = 0;
@@ -145,7 +150,13 @@ int system_calls::list_directory(const char* path, std::vector<std::string>& nam
       errno = 0;
       const dirent* const entry = ::readdir(directory);  // NOLINT(concurrency-mt-unsafe): a stream of our own
       if (entry == nullptr) break;
-      names.emplace_back(entry->d_name);
+      const std::string_view name(entry->d_name);
+      if (!name.starts_with(prefix)) continue;
+      if (names.size() == names_max) {
+        errno = EOVERFLOW;
+        break;
+      }
+      names.emplace_back(name);
     }
     status = -errno;
   } catch (const std::exception&) {

@@ -179,6 +179,14 @@ result<std::size_t> file::read_at(char* bytes, std::size_t count, std::uint64_t 
   return detail::read_at(fd_, path_, bytes, count, offset);
 }
 
+result<std::optional<std::uint64_t>> file::next_data(std::uint64_t offset) const {
+  const std::int64_t found = calls().next_data(fd_, offset);
+  if (found >= 0) return std::optional(std::max(static_cast<std::uint64_t>(found), offset));
+  if (found == -ENXIO) return std::optional<std::uint64_t>();
+  if (found == -EINVAL || found == -EOPNOTSUPP) return std::optional(offset);
+  return system_error("look for data in", path_, static_cast<int>(found));
+}
+
 result<std::string> file::read_before(std::uint64_t offset, std::size_t count_max) const {
   std::string bytes(static_cast<std::size_t>(std::min<std::uint64_t>(offset, count_max)), '\0');
   auto got = read_at(bytes.data(), bytes.size(), offset - bytes.size());
@@ -298,7 +306,8 @@ result<std::optional<std::string>> read_file(const std::string& path, std::size_
   return std::optional<std::string>(std::move(bytes));
 }
 
-std::optional<error> replace_file(const std::string& path, std::string_view bytes, unsigned mode) {
+std::optional<error> replace_file(const std::string& path, std::string_view bytes, const file_status& like) {
+  constexpr unsigned mode = 0600;  // until the file has its owner
   const std::string temporary = path + ".tmp";
   auto made = file::open(temporary, open_for::creating, mode);
   if (!made && made.error().system_code == EEXIST) {  // of one that died
@@ -307,7 +316,11 @@ std::optional<error> replace_file(const std::string& path, std::string_view byte
   }
   if (!made) return std::move(made.error());
   std::size_t appended = 0;
-  std::optional<error> failed;
+  std::optional<error> failed = made->make_like(like);
+  if (failed) {
+    (void)remove(temporary);
+    return failed;
+  }
   if (const int wrote = bytes.empty() ? 0 : made->append(bytes, appended); wrote != 0) {
     failed = system_error("write", temporary, wrote == file::interleaved ? -EIO : wrote);
   }
@@ -318,6 +331,16 @@ std::optional<error> replace_file(const std::string& path, std::string_view byte
     return failed;
   }
   return sync_directory(parent_of(path));
+}
+
+std::optional<error> create_like(const std::string& path, const file_status& like) {
+  constexpr unsigned mode = 0600;  // until the file has its owner
+  auto made = file::open(path, open_for::creating, mode);
+  if (!made && made.error().system_code == EEXIST) return std::nullopt;
+  if (!made) return std::move(made.error());
+  auto failed = made->make_like(like);
+  if (failed) (void)remove(path);
+  return failed;
 }
 
 std::string parent_of(const std::string& path) {
@@ -354,10 +377,15 @@ result<std::string> resolved(const std::string& path) {
   return found;
 }
 
-result<std::vector<std::string>> list_directory(const std::string& path) {
+result<std::vector<std::string>> list_directory(const std::string& path, std::string_view prefix, std::size_t names_max) {
   std::vector<std::string> names;
-  const int failed = calls().list_directory(path.c_str(), names);
+  const int failed = calls().list_directory(path.c_str(), prefix, names_max, names);
   if (failed == -ENOENT || failed == -ENOTDIR) return std::vector<std::string>();
+  if (failed == -EOVERFLOW) {
+    return error{errc::io, EOVERFLOW,
+                 "cannot list the directory '" + path + "': more than " + std::to_string(names_max) + " names" +
+                     (prefix.empty() ? "" : " begin with '" + std::string(prefix) + "'") + "; expected fewer"};
+  }
   if (failed < 0) return system_error("list the directory", path, failed);
   return names;
 }

@@ -57,6 +57,10 @@ class file {
   // Up to `count_max` bytes that end at `offset`.
   result<std::string> read_before(std::uint64_t offset, std::size_t count_max) const;
 
+  // The offset of the first byte at or behind `offset` that is not in a hole of a sparse file; nothing when only a hole
+  // follows. `offset` itself where the file system does not know.
+  result<std::optional<std::uint64_t>> next_data(std::uint64_t offset) const;
+
   result<file_status> status() const;
   // Sets the time of the last change.
   std::optional<error> set_modified(time_point time) const;
@@ -103,9 +107,13 @@ result<space_status> space_at(const std::string& path);
 // All bytes of a regular file; nothing when it does not exist; an error when it has more than `bytes_max`.
 result<std::optional<std::string>> read_file(const std::string& path, std::size_t bytes_max);
 
-// Replaces the file at `path` atomically and durably, through the temporary file `<path>.tmp`. Only one process at a time may
-// call this for a path.
-std::optional<error> replace_file(const std::string& path, std::string_view bytes, unsigned mode);
+// Replaces the file at `path` atomically and durably, through the temporary file `<path>.tmp`. The new file has the mode, owner
+// and group of `like`. Only one process at a time may call this for a path.
+std::optional<error> replace_file(const std::string& path, std::string_view bytes, const file_status& like);
+
+// Creates an empty file with the mode, owner and group of `like`. Changes nothing when the path exists. A file that cannot get
+// this owner is removed again: its owner could not open it.
+std::optional<error> create_like(const std::string& path, const file_status& like);
 
 // The directory part of `path`; "." when it has none.
 std::string parent_of(const std::string& path);
@@ -118,8 +126,10 @@ std::optional<error> sync_directories(std::vector<std::string>& paths);
 // `path` without symbolic links, realpath(3).
 result<std::string> resolved(const std::string& path);
 
-// The names in a directory, unordered; an empty list when the directory does not exist.
-result<std::vector<std::string>> list_directory(const std::string& path);
+// The names in a directory that begin with `prefix`, unordered; an empty list when the directory does not exist. An error when
+// they are more than `names_max`, so that a directory of any size takes little memory.
+result<std::vector<std::string>> list_directory(const std::string& path, std::string_view prefix = {},
+                                                std::size_t names_max = 100'000);
 
 }  // namespace annals::io
 

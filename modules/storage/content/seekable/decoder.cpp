@@ -254,11 +254,14 @@ void decoder::state::decode_all(const frame& entry, const taker& take) {
   bool goes_on = !is_streaming || go_on(at, take);
   while (goes_on && at < end && !stopped) goes_on = decode_one(at, end, take);
   if (stopped || result.damage) return;
-  if (at != end || (entry.bytes && *entry.bytes != result.bytes)) {
+  const std::optional<std::uint64_t> expected = entry.bytes ? entry.bytes : entry.claimed;
+  if (at != end || (expected && *expected != result.bytes)) {
+    result.contradicts = at == end;
     (void)damaged(entry.compressed_offset, end,
-                  "the frame is another than was expected: " + amount(at - entry.compressed_offset) + " with " +
-                      amount(result.bytes) + " in them; expected " + amount(entry.compressed_bytes) +
-                      (entry.bytes ? " with " + amount(*entry.bytes) : ""));
+                  (result.contradicts ? "the seek table is wrong, and this frame was read all the same: "
+                                      : "the frame is another than was expected: ") +
+                      amount(at - entry.compressed_offset) + " with " + amount(result.bytes) + " in them; expected " +
+                      amount(entry.compressed_bytes) + (expected ? " with " + amount(*expected) : ""));
     return;
   }
   result.complete = true;

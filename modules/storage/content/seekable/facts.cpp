@@ -115,18 +115,13 @@ inline std::optional<time_point> line_reader::time_at(const char* text, const ch
   return parsed ? std::optional(parsed->time) : std::nullopt;
 }
 
-// Where a line holds the name again: behind a torn line, or repeated, and then readers take that time. In a nested object it
-// means nothing to them, but costs no more than a wider range. Escaped quotes are a part of some text.
-void line_reader::look_for_more(std::string_view lines, times& seen) {
-  constexpr std::string_view name = "\"ts\"";
-  constexpr std::string_view blanks = " \t\r";
-  for (std::size_t at = lines.find(name); at != std::string_view::npos; at = lines.find(name, at + 1)) {
-    if (at > 0 && lines[at - 1] == '\\') continue;
-    std::size_t value = lines.find_first_not_of(blanks, at + name.size());
-    if (value == std::string_view::npos || lines[value] != ':') continue;
-    value = lines.find_first_not_of(blanks, value + 1);
-    if (value == std::string_view::npos || lines[value] != '"') continue;
-    seen.add(time_at(lines.data() + value + 1, lines.data() + lines.size()));
+// Where a line has the name again, behind a torn line, repeated or in a nested object: the times that readers take.
+void line_reader::look_closely(std::string_view lines, times& seen) {
+  seen = {};
+  while (!lines.empty() && seen.known) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    seen.add(json::time_of(line).time);
   }
 }
 
@@ -148,7 +143,7 @@ facts line_reader::look_at(std::string_view lines) {
     at = newline == nullptr ? end : line_end + 1;
   }
   if (seen.known && has_hidden_names(lines)) seen.known = false;
-  if (seen.known && count_of_names(lines) != found.lines) look_for_more(lines, seen);
+  if (seen.known && count_of_names(lines) != found.lines) look_closely(lines, seen);
   if (seen.known && seen.any) {
     found.earliest = seen.earliest;
     found.latest = seen.latest;

@@ -91,6 +91,7 @@ class growing_table {
     one.compressed_bytes += next.compressed_bytes;
     one.bytes = one.bytes && next.bytes ? std::optional(*one.bytes + *next.bytes) : std::nullopt;
     one.known = one.known && next.known ? std::optional(joined(*one.known, *next.known)) : std::nullopt;
+    one.claimed.reset();
   }
 
   // Makes one entry of each two that touch. False where those are few: a look at all entries has to be worth it, or a file of

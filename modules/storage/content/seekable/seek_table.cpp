@@ -37,17 +37,26 @@ std::optional<facts_frame> find_facts(const source& from, window& table, window&
                            bytes - format::skippable_header_bytes);
 }
 
-enum class what : std::uint8_t { frame, skippable, neither };
+enum class what : std::uint8_t { frame, not_empty, skippable, neither };
+
+// Is the frame nothing but an empty last block?
+bool is_empty(const format::frame_header& header, std::string_view found, std::uint64_t compressed_bytes) {
+  const std::size_t end = header.bytes + format::block_header_bytes;
+  if (found.size() < end || compressed_bytes != end + (header.checksum ? format::checksum_bytes : 0)) return false;
+  const format::block_header block = format::read_block_header(found.data() + header.bytes);
+  return block.valid && block.last && block.bytes == 0;
+}
 
 // Does what stands at `offset` say of itself what the seek table says?
 what at_place(window& in, std::uint64_t offset, std::uint64_t compressed_bytes, std::uint64_t bytes) {
-  const std::string_view found = in.at(offset, format::frame_header_bytes_max);
+  const std::string_view found = in.at(offset, format::frame_header_bytes_max + format::block_header_bytes);
   if (found.size() >= format::skippable_header_bytes && format::is_skippable(format::load<std::uint32_t>(found.data()))) {
     const std::uint64_t content = format::load<std::uint32_t>(found.data() + 4);
     return bytes == 0 && compressed_bytes == content + format::skippable_header_bytes ? what::skippable : what::neither;
   }
   const auto header = format::read_frame_header(found);
-  return header && header->content_bytes.value_or(bytes) == bytes ? what::frame : what::neither;
+  if (!header || header->content_bytes.value_or(bytes) != bytes) return what::neither;
+  return bytes != 0 || is_empty(*header, found, compressed_bytes) ? what::frame : what::not_empty;
 }
 
 }  // namespace
@@ -102,12 +111,14 @@ planned read_entries(const source& from, window& in, const seek_table_place& pla
                        : i + 1 < place.count        ? what::frame
                                                     : what::skippable;
     plan.believed = plan.believed && found != what::neither;
-    if (found == what::frame || (found == what::neither && i + 1 < place.count)) {
+    if (found == what::frame || found == what::not_empty || (found == what::neither && i + 1 < place.count)) {
       ++frames;
       std::optional<facts> of_frame;
       if (known) of_frame = known->next();
       if (of_frame && of_frame->lines > bytes) of_frame.reset();
-      plan.frames.add({at, compressed_bytes, 0, bytes, of_frame});
+      frame one = {at, compressed_bytes, 0, bytes, of_frame};
+      if (found == what::not_empty) one.claimed = std::exchange(one.bytes, std::nullopt);
+      plan.frames.add(one);
     }
     at += compressed_bytes;
   }

@@ -73,6 +73,8 @@ struct frame {
   std::uint64_t offset = 0;                 // in the uncompressed lines: all bytes before it that are known of
   std::optional<std::uint64_t> bytes = {};  // uncompressed; not known where the frame does not say, or is cut
   std::optional<facts> known = {};          // where the file has our facts
+  // Of a frame whose `bytes` only decoding can tell: what the seek table says. Another size is damage.
+  std::optional<std::uint64_t> claimed = {};
 };
 
 // A part of the file from which nothing can be had, and why. None tells of a seek table that is missing, since other programs
@@ -92,10 +94,11 @@ struct table {
   std::vector<finding> findings;            // garbage between frames, a seek table that is wrong or damaged
 };
 
-// Finds the frames of a file. The seek table is believed where its sizes add up to the file and a frame that says the same
-// stands at each of its places; otherwise the file is walked, from block header to block header, past whatever is no frame. An
-// empty file has no frames and no finding. Reads the seek table and a few bytes of each frame, or, walking, of each block. Up
-// to 8 MiB of memory. Errors: io only.
+// Finds the frames of a file. The seek table is believed where its sizes add up to the file and nothing at its places says
+// something else; a frame that does not say how long it is may still be another than the table says, which the decoder finds;
+// of a frame that is empty according to the table and not according to itself, the size is not known. Otherwise the file is
+// walked, from block header to block header, past whatever is no frame. An empty file has no frames and no finding. Reads the
+// seek table and a few bytes of each frame, or, walking, of each block. Up to 8 MiB of memory. Errors: io only.
 result<table> read_table(const source& from);
 inline result<table> read_table(const io::file& from, const std::string& path) {
   return read_table(source(from, path));
@@ -117,6 +120,7 @@ class decoder {
   struct outcome {
     std::uint64_t bytes = 0;             // handed out or skipped
     bool complete = false;               // all of the frame was
+    bool contradicts = false;            // all of it was, and it has another size than the entry says: `damage` says so
     std::optional<finding> damage = {};  // why not, unless the taker wanted no more; the first of several
   };
 
@@ -192,7 +196,7 @@ class line_reader {
  private:
   struct times;
   std::optional<time_point> time_at(const char* text, const char* end);
-  void look_for_more(std::string_view lines, times& seen);
+  void look_closely(std::string_view lines, times& seen);
 
   char day_text_[10] = {};  // the date of the last line, and its beginning: lines have few different ones
   time_point day_ = {};

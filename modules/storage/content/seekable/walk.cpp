@@ -107,6 +107,7 @@ class walk {
       made_.go_on_at(same->offset);
       found.bytes = same->bytes;
       found.known = same->known;
+      found.claimed = same->claimed;
     }
     made_.add(found);
     at_ = offset + compressed_bytes;

@@ -352,6 +352,8 @@ log_lock::exclusive::~exclusive() {
 result<std::uint64_t> log_lock::exclusive::live_number() const {
   auto listed = segment::live_number(lock_->live_path_);
   if (!listed) return listed;
+  const auto recorded = segment::number_behind_records(lock_->live_path_);
+  if (!recorded && recorded.error().system_code != EACCES) return recorded.error();
   return std::max(*listed, lock_->next_number());
 }
 
