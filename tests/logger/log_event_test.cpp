@@ -228,6 +228,20 @@ TEST(log_event, refuses_an_invalid_event_and_writes_nothing_of_it) {
   EXPECT_FALSE(std::filesystem::exists(dir / "audit.jsonl"));
 }
 
+TEST(log_event, refuses_the_container_of_events_about_the_log) {
+  const support::temp_directory dir;
+  annals::audit_logger log({.path = dir / "audit.jsonl", .on_error = [](const annals::error&) {}});
+  const auto refused = log.log_event("annals", "segment_deleted", {.fields = {{"segment", 1}}});
+  ASSERT_NE(refused.cause(), nullptr);
+  EXPECT_EQ(refused.cause()->code, annals::errc::invalid_field);
+  annals::event read;
+  read.container = "annals";
+  read.action = "hold_removed";
+  EXPECT_FALSE(log.log_event(read));
+  EXPECT_FALSE(std::filesystem::exists(dir / "audit.jsonl"));
+  EXPECT_TRUE(log.log_event("annals2", "segment_deleted"));
+}
+
 TEST(log_event, refuses_a_line_over_the_limit_and_never_cuts_one) {
   const support::temp_directory dir;
   annals::audit_logger log({.path = dir / "audit.jsonl", .max_line_bytes = 200, .on_error = [](const annals::error&) {}});

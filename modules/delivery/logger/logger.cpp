@@ -29,6 +29,7 @@ namespace annals {
 
 namespace {
 
+constexpr std::string_view own_container = "annals";  // of events about the log itself: deletions, holds, dropped events
 constexpr std::size_t stack_line_bytes = 8192;        // longer lines are encoded into a buffer the logger keeps
 constexpr std::size_t kept_line_bytes = 1024 * 1024;  // and which it frees again past this size
 constexpr std::size_t line_bytes_floor = 64;
@@ -194,6 +195,11 @@ audit_logger::~audit_logger() = default;
 
 receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
   const io::kept_errno kept;
+  if (container == own_container) [[unlikely]] {
+    return state_->out->refuse({errc::invalid_field, 0,
+                                "cannot log the event: its container is \"annals\", which is reserved for events about the log "
+                                "itself; expected another one"});
+  }
   char ts[timestamp_bytes_max];
   // Putting an event into a ring costs less than reading the exact clock. The coarse one, some ms late, suffices for seconds.
   const bool is_coarse = state_->options.delivery == delivery::ring && state_->options.timestamps == precision::seconds;
