@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // annals adopt: files that others rotated become segments of a log.
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "complain.h"
@@ -14,9 +16,33 @@ import annals;
 
 namespace cli {
 
+namespace {
+
+// The files that are given, without those that belong to the log itself: a pattern like audit.jsonl.* gives them, too.
+std::vector<std::string> foreign_files(const adopt_arguments& arguments) {
+  std::vector<std::string> files;
+  for (const std::string& one : arguments.files) {
+    const std::string_view ending = std::string_view(one).substr(std::min(arguments.file.size(), one.size()));
+    const bool is_own = one.starts_with(arguments.file) && (ending == ".holds" || ending == ".deleted" || ending == ".lock" ||
+                                                            ending == ".ring" || ending == ".journal");
+    if (is_own) {
+      complain("'" + one + "' belongs to the log and is left alone");
+    } else {
+      files.push_back(one);
+    }
+  }
+  return files;
+}
+
+}  // namespace
+
 int run_adopt(const adopt_arguments& arguments) {
-  const auto files =
-      arguments.yes ? annals::adopt(arguments.file, arguments.files) : annals::plan_adoption(arguments.file, arguments.files);
+  const std::vector<std::string> given = foreign_files(arguments);
+  if (given.empty()) {
+    complain("there is no file to adopt");
+    return refused;
+  }
+  const auto files = arguments.yes ? annals::adopt(arguments.file, given) : annals::plan_adoption(arguments.file, given);
   if (!files) {
     complain_lines(files.error().message);
     return files.error().code == annals::errc::invalid_argument ? refused : io_error;
