@@ -25,10 +25,10 @@ namespace annals::segment {
 namespace {
 
 constexpr std::size_t chunk_bytes = 64 * 1024;
-constexpr std::size_t line_bytes_max = 64 * 1024;            // a longer line is none of ours
-constexpr std::size_t end_bytes = 64 * 1024;                 // of the file: a plan and the records behind it take less
-constexpr std::size_t text_bytes_max = 64;                   // of a reason, a check or a token
-constexpr std::uint64_t number_max = 1'000'000'000'000'000;  // a file that records a higher one is not believed
+constexpr std::size_t line_bytes_max = 64 * 1024;                     // a longer line is none of ours
+constexpr std::size_t end_bytes = 64 * 1024;                          // of the file: a plan and the records behind it take less
+constexpr std::size_t text_bytes_max = 64;                            // of a reason, a check or a token
+constexpr std::uint64_t recorded_number_max = 1'000'000'000'000'000;  // a file that records a higher one is not believed
 
 void add_number(std::string& line, std::string_view name, const std::optional<std::uint64_t>& value) {
   if (value) line.append(",\"").append(name).append("\":").append(std::to_string(*value));
@@ -260,7 +260,7 @@ result<std::uint64_t> number_behind_records(const std::string& live_path) {
     const std::string_view digits = line.substr(is_record ? at : at + plan_at.size());
     std::uint64_t number = 0;
     const auto [end, failed] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (failed == std::errc() && number <= number_max) behind = std::max(behind, is_record ? number + 1 : number);
+    if (failed == std::errc() && number <= recorded_number_max) behind = std::max(behind, is_record ? number + 1 : number);
   }
   return behind;
 }
