@@ -189,7 +189,7 @@ class MaintenanceEnded(Ended):
             self.fill(5)
             self.end("prune", self.log, "--keep-segments", "2")
             self.run_annals("prune", self.log, "--keep-segments", "2")
-            self.expect_only(".deleted")
+            self.expect_only(".deleted", ".holds")
             told = [e["dest"] for e in self.events() if e["action"] == "segment_deleted"]
             self.assertEqual(len(told), len(set(told)), "a deletion is told twice")
             with open(self.log + ".deleted") as file:

@@ -117,7 +117,8 @@ void run(recorded_disk& disk, const std::string& path) {
     for (int i = 0; i < count; ++i) {
       static constexpr std::array<std::size_t, 5> bytes = {40, 700, 4500, 0, 2100};
       const std::string text(bytes[static_cast<std::size_t>(number) % bytes.size()], 'x');
-      ASSERT_TRUE(log.log_event("web", "x", {.detail = text, .fields = {{"n", number}}}).accepted());
+      const annals::receipt said = log.log_event("web", "x", {.detail = text, .fields = {{"n", number}}});
+      ASSERT_TRUE(said.accepted()) << said.message();
       disk.mark(number++);
     }
   };

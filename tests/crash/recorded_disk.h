@@ -49,6 +49,7 @@ class recorded_disk {
   std::int64_t record(system_call& one) {
     switch (one.which) {
       case call::open: return open(one);
+      case call::open_in: return found(one.path, one.run());
       case call::close:
         opened_.erase(one.fd);
         directories_.erase(one.fd);
@@ -104,7 +105,10 @@ class recorded_disk {
       files_[one.path] = ++last_file_;
       add({step::kind::create, last_file_, one.path});
     }
-    if (const auto found = files_.find(one.path); found != files_.end()) opened_[fd] = found->second;
+    return found(one.path, fd);
+  }
+  std::int64_t found(const std::string& path, std::int64_t fd) {
+    if (const auto file = files_.find(path); fd >= 0 && file != files_.end()) opened_[static_cast<int>(fd)] = file->second;
     return fd;
   }
   void add(step one) {

@@ -159,7 +159,9 @@ TEST(owned_file, is_set_aside_with_a_time_in_its_name) {
   const std::string aside = owned.set_aside().value().value();
   EXPECT_EQ(aside, dir / "f.damaged-1970-01-01T00-00-01.000000");
   EXPECT_EQ(support::content_of(aside), "damaged");
-  EXPECT_TRUE(is_free(dir / "f"));  // a new file
+  EXPECT_TRUE(is_free(dir / "f"));          // a new file
+  EXPECT_FALSE(owned.set_aside().value());  // its path names the new file
+  owned = taken(dir / "f");
   calls.fail(call::rename, ENOSPC);
   ASSERT_FALSE(owned.set_aside());
   EXPECT_EQ(owned.set_aside().error().system_code, ENOSPC);

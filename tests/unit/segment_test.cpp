@@ -29,7 +29,7 @@ TEST(segment_names, have_the_number_first_and_the_time_for_people) {
 }
 
 TEST(segment_names, read_back_as_they_were_written) {
-  for (const std::uint64_t number : {std::uint64_t{1}, std::uint64_t{999999}, std::uint64_t{1000000}, UINT64_MAX - 1}) {
+  for (const std::uint64_t number : {std::uint64_t{1}, std::uint64_t{999999}, std::uint64_t{1000000}, number_max}) {
     for (const bool compressed : {false, true}) {
       const auto read = parse_closed_name(closed_path("audit.jsonl", number, last_second_of_january, compressed), "audit");
       ASSERT_TRUE(read);
