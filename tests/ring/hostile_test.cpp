@@ -4,7 +4,10 @@
 // aside where it contradicts itself.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +30,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -160,18 +162,22 @@ void mutate(ring_file& file, std::mt19937_64& random) {
   }
 }
 
-TEST_F(a_queue, gives_only_lines_that_were_put_while_another_thread_changes_its_memory) {
+TEST_F(a_queue, gives_only_lines_that_were_put_while_another_process_changes_its_memory) {
   std::mt19937_64 random(5);
   std::set<std::string> known;
   for (std::size_t i = 0; i < 200; ++i) known.insert(line_of(i, 10 + i % 190));
   for (int round = 0; round < 20; ++round) {
-    ring_file fresh(directory / ("live" + std::to_string(round)));
+    const std::string path = directory / ("live" + std::to_string(round));
+    ring_file fresh(path);
     auto queue = fresh.queue();
-    std::atomic<bool> is_over = false;
-    std::thread attacker([&, seed = random()] {
-      std::mt19937_64 own(seed);
-      while (!is_over) mutate(fresh, own);
-    });
+    std::mt19937_64 own(random());
+    const pid_t attacker = ::fork();
+    ASSERT_GE(attacker, 0);
+    if (attacker == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ring_file mapped_once_more(path);
+      while (true) mutate(mapped_once_more, own);
+    }
     for (int pass = 0; pass < 60; ++pass) {
       for (std::size_t i = 0; i < 30; ++i)
         put(queue, line_of(i + static_cast<std::size_t>(pass), 10 + (i + static_cast<std::size_t>(pass)) % 190));
@@ -192,8 +198,8 @@ TEST_F(a_queue, gives_only_lines_that_were_put_while_another_thread_changes_its_
       if (queue.fault()) queue.pass_over_faults();
       for (const std::string& line : fresh.lines()) EXPECT_EQ(line.find('\n'), line.size() - 1);
     }
-    is_over = true;
-    attacker.join();
+    ASSERT_EQ(::kill(attacker, SIGKILL), 0);
+    ASSERT_EQ(::waitpid(attacker, nullptr, 0), attacker);
   }
 }
 
