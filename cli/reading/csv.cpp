@@ -37,7 +37,7 @@ std::string without_formulas(std::string_view text) {
 }
 
 std::string cell(std::string_view value, bool visible_only) {
-  const std::string text = without_formulas(visible_only ? annals::visible(value) : std::string(value));
+  std::string text = without_formulas(visible_only ? annals::visible(value) : std::string(value));
   if (text.find_first_of("\",\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {

@@ -242,7 +242,7 @@ class ForgedFacts : public support::Prune {
                            at("1990-01-02T00:00:00Z").time_since_epoch().count()});
     const std::string path = log_.closed_name(number, long_ago, true);
     support::write_file(path, made.bytes());
-    log_.set_written(path, long_ago);
+    support::log_files::set_written(path, long_ago);
   }
 };
 

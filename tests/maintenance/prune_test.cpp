@@ -122,9 +122,10 @@ TEST_F(Prune, keeps_a_segment_that_has_an_event_young_enough_anywhere) {
 }
 
 TEST_F(Prune, takes_the_age_of_events_without_time_from_the_file) {
-  log_.set_written(log_.add_plain(1, long_ago, log_.lines(2, long_ago) + "{\"container\":\"x\"}\n"), annals::io::calls().now());
+  support::log_files::set_written(log_.add_plain(1, long_ago, log_.lines(2, long_ago) + "{\"container\":\"x\"}\n"),
+                                  annals::io::calls().now());
   const std::string old = log_.add_plain(2, long_ago, "{\"container\":\"x\"}\n");
-  log_.set_written(old, annals::io::calls().now() - 24h * 30);
+  support::log_files::set_written(old, annals::io::calls().now() - 24h * 30);
   log_.add_plain(3, long_ago, log_.lines(1, long_ago));
   const auto outcome = annals::prune(path_, {.keep_for = 24h});
   ASSERT_TRUE(outcome) << outcome.error().message;

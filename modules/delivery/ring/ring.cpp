@@ -190,7 +190,8 @@ taken_lines taken_of(const facts& of, const record_source& read) {
   while (const auto one = walk.next()) {
     if (one->state != mark::taken || !one->damage.empty()) continue;
     bytes += one->line.size();
-    if (found.count++ != 0 && (bytes > taken_bytes_max || found.count > taken_count_max)) continue;
+    ++found.count;
+    if (found.count > 1 && (bytes > taken_bytes_max || found.count > taken_count_max)) continue;
     found.records.push_back({one->at, one->header});
     found.lines.emplace_back(one->line);
   }
