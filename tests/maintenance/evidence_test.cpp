@@ -402,7 +402,7 @@ TEST_F(MadeFiles, in_place_of_a_missing_live_segment_are_like_the_last_closed_on
 }
 
 TEST_F(MadeFiles, by_root_belong_to_the_owner_of_the_log) {
-  if (::geteuid() != 0) GTEST_SKIP() << "NOT TESTED: only root makes files of others";
+  if (::geteuid() != 0) GTEST_SKIP() << "NOT TESTED: only root may make files of other users (chown(2)): run this test as root";
   constexpr uid_t owner = 1234;
   constexpr gid_t group = 2345;
   for (const bool has_live : {true, false}) {
@@ -423,7 +423,7 @@ TEST_F(MadeFiles, by_root_belong_to_the_owner_of_the_log) {
 }
 
 TEST_F(MadeFiles, of_a_log_that_does_not_exist_belong_to_the_owner_of_the_directory) {
-  if (::geteuid() != 0) GTEST_SKIP() << "NOT TESTED: only root makes files of others";
+  if (::geteuid() != 0) GTEST_SKIP() << "NOT TESTED: only root may make files of other users (chown(2)): run this test as root";
   ASSERT_EQ(::chown(directory_.path().c_str(), 1234, 2345), 0);
   ASSERT_TRUE(annals::add_hold(path_, {.name = "case"}));
   for (const char* const suffix : {"", ".holds", ".lock"}) expect_like(path_ + suffix, 1234, 2345, 0600);

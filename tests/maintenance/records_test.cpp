@@ -199,7 +199,9 @@ TEST_F(Counts, are_not_known_while_the_records_cannot_be_read) {
 TEST_F(Records, behind_a_hole_are_read_and_what_goes_on_behind_it_is_none) {
   const std::string path = path_ + ".deleted";
   write(record_of(full_) + "{\"segment\":7");
-  if (::truncate(path.c_str(), off_t{8} << 40) != 0) GTEST_SKIP() << "NOT TESTED: the file system has no such files";
+  if (::truncate(path.c_str(), off_t{8} << 40) != 0)
+    GTEST_SKIP()
+        << "NOT TESTED: the file system has no files of 8 TiB: set TMPDIR to a directory on one that has, such as tmpfs or XFS";
   support::append_to(path, "}\n" + record_of(full_));
   EXPECT_EQ(read().deleted, (std::vector{full_, full_}));
 }

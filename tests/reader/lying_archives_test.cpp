@@ -163,7 +163,8 @@ TEST_F(sparse_files, of_terabytes_give_the_lines_around_the_hole) {
     constexpr std::uint64_t bytes = std::uint64_t{8} << 40;
     support::write_file(path, first);
     if (::truncate(path.c_str(), static_cast<off_t>(bytes)) != 0)
-      GTEST_SKIP() << "NOT TESTED: the file system has no such files";
+      GTEST_SKIP() << "NOT TESTED: the file system has no files of 8 TiB: set TMPDIR to a directory on one that has, such as "
+                      "tmpfs or XFS";
     support::append_to(path, "\n" + last);
     std::uint64_t damaged = 0;
     const annals::read_options options = {.on_damage = [&](const damage&) { ++damaged; }};
@@ -191,7 +192,9 @@ TEST_F(sparse_files, of_terabytes_give_the_lines_around_the_hole) {
 TEST_F(sparse_files, of_nothing_but_a_hole_end) {
   const std::string log = directory_ / "audit.jsonl";
   support::write_file(log, "");
-  if (::truncate(log.c_str(), off_t{8} << 40) != 0) GTEST_SKIP() << "NOT TESTED: the file system has no such files";
+  if (::truncate(log.c_str(), off_t{8} << 40) != 0)
+    GTEST_SKIP()
+        << "NOT TESTED: the file system has no files of 8 TiB: set TMPDIR to a directory on one that has, such as tmpfs or XFS";
   EXPECT_TRUE(annals::tail_log(log, 10).empty());
   EXPECT_EQ(annals::scan(log, {}, [](const annals::event&) { return true; }).events, 0U);
   const auto segments = annals::list_segments(log);
