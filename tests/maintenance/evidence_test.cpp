@@ -263,6 +263,7 @@ TEST_F(ForgedFacts, make_no_segment_old) {
   add_forged(1);
   log_.add_plain(2, long_ago, log_.lines(1, long_ago));
   const auto age = annals::io::calls().now() - at("2026-06-15T12:00:00Z");
+  log_.write_live("");
   ASSERT_TRUE(annals::prune(path_, {.keep_for = age + 24h}));
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{1, 2}));
   ASSERT_TRUE(annals::prune(path_, {.keep_for = age - 1h}));
@@ -320,6 +321,7 @@ TEST_P(ClientTimes, of_long_ago_make_no_segment_old) {
   add(1, now_ - 1h, line("1970-01-01T00:00:00Z"));
   add(2, now_ - 48h, line("1970-01-01T00:00:00Z"));
   log_.add_plain(3, long_ago, log_.lines(1, long_ago));
+  log_.write_live("");
   const auto outcome = annals::prune(path_, {.keep_for = 24h});
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{1, 3}));
@@ -330,6 +332,7 @@ TEST_P(ClientTimes, of_long_ago_make_no_segment_old) {
 TEST_P(ClientTimes, of_the_future_keep_no_segment_for_ever) {
   add(1, long_ago, line("9999-12-31T23:59:59Z"));
   log_.add_plain(2, long_ago, log_.lines(1, long_ago));
+  log_.write_live("");
   ASSERT_TRUE(annals::prune(path_, {.keep_for = 24h}));
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{2}));
 }

@@ -64,6 +64,7 @@ TEST_P(LongLines, keep_a_segment_whose_newest_event_is_young) {
   add(2, log_.lines(1, long_ago) + line(now_ - 1h) + log_.lines(1, long_ago));
   add(3, line(long_ago));
   add(4, log_.lines(1, long_ago));
+  log_.write_live("");
   const auto outcome = annals::prune(path_, {.keep_for = 30 * 24h});
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{1, 2, 4}));
@@ -119,6 +120,7 @@ TEST_F(UnreadableLines, make_the_age_of_a_segment_unknown_and_keep_it) {
   for (const auto& one : annals::segment::closed_segments(path_).value()) {
     std::filesystem::last_write_time(one.path, std::filesystem::file_time_type::clock::now() - 24h * 365);
   }
+  log_.write_live("");
   const auto outcome = annals::prune(path_, {.keep_for = 30 * 24h});
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{1, 2, 3, 5, 6}));
@@ -144,6 +146,7 @@ TEST_F(UnreadableLines, that_still_say_their_time_have_it) {
   log_.add_plain(1, long_ago, old + torn + "\n");
   log_.add_plain(2, long_ago, old + torn + log_.lines(1, now - 1h) + old);  // a whole event behind the torn one
   log_.add_plain(3, long_ago, old);
+  log_.write_live("");
   ASSERT_TRUE(annals::prune(path_, {.keep_for = 30 * 24h}));
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{2, 3}));
 }
@@ -156,6 +159,7 @@ TEST_F(UnreadableLines, of_which_another_ts_decides_have_the_one_that_readers_se
   log_.add_plain(2, long_ago, old + R"({"ts":"2020-01-01T00:00:00+00:00","t\u0073":")" + recent + "\"}\n" + old);
   log_.add_plain(3, long_ago, old + R"({"ts":"2020-01-01T00:00:00+00:00","nested":{"ts":")" + recent + "\"}}\n" + old);
   log_.add_plain(4, long_ago, old);
+  log_.write_live("");
   ASSERT_TRUE(annals::prune(path_, {.keep_for = 30 * 24h}));
   EXPECT_EQ(log_.numbers_on_disk(), (numbers{1, 2, 4}));
 }

@@ -32,7 +32,7 @@ import annals.rotation.lock;
 import annals.segment;
 #include "log_files.h"
 #include "prune_log.h"
-#include "support/hooked_calls.h"
+#include "support/faulty_calls.h"
 
 namespace {
 
@@ -101,6 +101,34 @@ TEST_F(Prune, plans_what_it_does) {
   }
   EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{6}));
   ASSERT_EQ(outcome->unmet.size(), 1u);  // the last one is old, too
+}
+
+TEST_F(Prune, believes_no_clock_that_is_far_ahead_of_the_files_of_the_log) {
+  support::faulty_calls calls;
+  calls.freeze();
+  const auto now = calls.now();
+  log_.add_plain(1, now - 24h * 400, log_.lines(2, now - 24h * 400));
+  log_.add_plain(2, now - 24h * 200, log_.lines(2, now - 24h * 200));
+  log_.add_plain(3, now - 24h, log_.lines(2, now - 24h));
+  log_.write_live(log_.lines(1, now));
+  calls.advance(24h * 365);
+  const auto outcome = annals::prune(path_, {.keep_for = 300 * 24h});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{2, 3}));  // 1 is old by either clock
+  ASSERT_EQ(outcome->unmet.size(), 1u);
+  EXPECT_NE(outcome->unmet[0].why.find("after the newest file of the log was written"), std::string::npos)
+      << outcome->unmet[0].why;
+}
+
+TEST_F(Prune, reports_no_clock_that_makes_no_segment_old) {
+  support::faulty_calls calls;
+  calls.freeze();
+  log_.add_plain(1, calls.now(), log_.lines(2, calls.now()));
+  log_.add_plain(2, calls.now(), log_.lines(2, calls.now()));
+  calls.advance(24h * 200);
+  const auto outcome = annals::prune(path_, {.keep_for = 300 * 24h});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_TRUE(outcome->unmet.empty());
 }
 
 TEST_F(Prune, of_no_log_does_nothing) {

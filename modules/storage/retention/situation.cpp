@@ -24,10 +24,15 @@ import annals.json;
 import annals.rotation.lock;
 import annals.segment;
 #include "internal.h"
+#include "words.h"
 
 namespace annals::retention {
 
 namespace {
+
+// How far the clock may be ahead of the log's files: a quarter of keep_for, within these limits.
+constexpr std::chrono::hours leap_limit_min{24};
+constexpr std::chrono::hours leap_limit_max{24 * 30};
 
 bool has_gone(const error& cause) {
   return cause.system_code == ENOENT;
@@ -72,7 +77,7 @@ class looker {
     auto segments = known_.list();
     if (!segments) return std::move(segments.error());
     seen_.segments = std::move(*segments);
-    now_ = io::calls().now();
+    if (auto failed = judge_clock()) return std::move(*failed);
     if (auto failed = known_.prepare(seen_.segments, policy_, now_, holds_)) return std::move(*failed);
     if (auto failed = leave_doubled()) return std::move(*failed);
     if (auto failed = read_records()) return std::move(*failed);
@@ -80,6 +85,45 @@ class looker {
     if (auto failed = find_unfinished()) return std::move(*failed);
     if (auto failed = make_plan()) return std::move(*failed);
     return std::move(seen_);
+  }
+
+  // The age is counted up to the time that the clock of this process shows. Where that is far behind the newest time of the
+  // log's files, which other processes and the kernel set, the clock may be wrong: then it is counted up to that newest time.
+  std::optional<error> judge_clock() {
+    clock_ = now_ = io::calls().now();
+    if (!policy_.keep_for) return std::nullopt;
+    std::vector<std::string> files = {segment::deletion_log_path(known_.path())};
+    for (const segment_info& one : seen_.segments) files.push_back(one.path);
+    std::optional<time_point> newest;
+    for (const std::string& file : files) {
+      const auto status = io::status_at(file);
+      if (!status) return status.error();
+      if (*status) newest = std::max(newest, std::optional((*status)->modified));
+    }
+    if (!newest || *newest >= clock_) return std::nullopt;
+    const auto leap_max =
+        std::clamp<std::chrono::microseconds>((clock_ - policy_.keep_for->before(clock_)) / 4, leap_limit_min, leap_limit_max);
+    if (clock_ - *newest > leap_max) now_ = *newest;
+    return std::nullopt;
+  }
+
+  // Reports a clock that is not believed, if that keeps a segment.
+  void note_clock() {
+    if (now_ == clock_) return;
+    const auto is_old = [this](const segment_info& one, time_point now) {
+      return one.written && *one.written < policy_.keep_for->before(now);
+    };
+    const auto kept = std::count_if(seen_.segments.begin(), seen_.segments.end(), [&](const segment_info& one) {
+      return one.state != segment_state::live && is_old(one, clock_) && !is_old(one, now_);
+    });
+    if (kept == 0) return;
+    const auto ahead = std::chrono::floor<std::chrono::hours>(clock_ - now_);
+    seen_.plan.unmet.push_back(
+        {retention_limit::age, "keep_for " + to_string(*policy_.keep_for) + ": the clock shows " + words::time(clock_) + ", " +
+                                   to_string(retention_age(ahead)) + " after the newest file of the log was written (" +
+                                   words::time(now_) + "); " + std::to_string(kept) +
+                                   (kept == 1 ? " segment that is" : " segments that are") +
+                                   " old by that clock alone stay. Correct the clock; if it is right, log an event first"});
   }
 
   // Of two segments with one number, neither is deleted: what is known of one would be said of the other.
@@ -204,6 +248,7 @@ class looker {
         if (auto failed = verify(seen_.segments[at]); failed && !has_gone(*failed)) return failed;
       }
     }
+    note_clock();
     seen_.plan.unfinished = seen_.unfinished;
     seen_.plan.conflicts = seen_.conflicts;
     return std::nullopt;
@@ -220,7 +265,8 @@ class looker {
   std::vector<hold> holds_;
   std::set<std::uint64_t> verified_;
   std::set<std::uint64_t> unrecorded_;  // of the last plan
-  time_point now_;
+  time_point now_;                      // that ages are counted up to
+  time_point clock_;                    // what the clock shows
 };
 
 }  // namespace
