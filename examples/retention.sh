@@ -21,12 +21,12 @@ annals hold list audit.jsonl
 annals hold remove audit.jsonl case-17
 
 annals hold add audit.jsonl case-17 --from 2020-01-01 --to 2020-03-31
-annals prune audit.jsonl --keep-for 7y --keep-segments 1
+if annals prune audit.jsonl --keep-segments 1 --yes; then exit 1; fi  # the hold keeps more than the limit allows
 test -e audit-000001-20200201T090000Z.jsonl
 annals hold remove audit.jsonl case-17
 
-annals prune audit.jsonl --keep-for 7y --keep-segments 1 --dry-run
-annals prune audit.jsonl --keep-for 7y --keep-segments 1
+annals prune audit.jsonl --keep-for 7y --dry-run
+annals prune audit.jsonl --keep-segments 1 --yes
 test ! -e audit-000001-20200201T090000Z.jsonl
 test -e audit-000002-20260201T090000Z.jsonl
 

@@ -37,7 +37,7 @@ _annals() {
     'rotate -'*) COMPREPLY=($(compgen -W '--help' -- "$current")) ;;
     'segments -'*) COMPREPLY=($(compgen -W '--output --help' -- "$current")) ;;
     'prune -'*)
-      COMPREPLY=($(compgen -W '--config --keep-for --keep-bytes --keep-segments --keep-free --dry-run --help' -- "$current"))
+      COMPREPLY=($(compgen -W '--config --keep-for --keep-bytes --keep-segments --keep-free --dry-run --yes --allow-younger --help' -- "$current"))
       ;;
     'hold -'*)
       case "${COMP_WORDS[2]}" in

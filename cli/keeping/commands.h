@@ -11,6 +11,7 @@ struct prune_arguments {
   std::string config;  // whose sink's options are the policy; empty: none
   annals::retention_policy policy;
   bool dry_run = false;
+  bool yes = false;
 };
 
 struct hold_arguments {

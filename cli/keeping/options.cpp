@@ -29,25 +29,26 @@ std::optional<annals::time_point> time_of(const std::string& text, bool is_end) 
 
 // The limits of a policy, as options.
 std::vector<CLI::Option*> add_limits(CLI::App& prune, annals::retention_policy& policy) {
-  const auto take_for = [&policy](const std::string& given) { return bool(policy.keep_for = annals::parse_duration(given)); };
+  const auto take_for = [&policy](const std::string& given) { return bool(policy.keep_for = annals::parse_age(given)); };
   const auto take_bytes = [&policy](const std::string& given) { return bool(policy.keep_bytes = annals::parse_size(given)); };
   const auto take_segments = [&policy](const std::string& given) {
     policy.keep_segments = annals::parse_size(given);
     return policy.keep_segments && *policy.keep_segments != 0 && given.find_first_not_of("0123456789") == std::string::npos;
   };
   const auto take_free = [&policy](const std::string& given) { return bool(policy.keep_free = annals::parse_space(given)); };
-  return {add_read(prune, "--keep-for", "Delete segments that were last written longer ago: 7y, 90d, 12h",
-                   "a length of time like 90d", take_for)
-              ->type_name("TIME"),
-          add_read(prune, "--keep-bytes", "Delete the oldest until the log takes no more than this on disk: 50GB",
-                   "a size like 50GB", take_bytes)
-              ->type_name("SIZE"),
-          add_read(prune, "--keep-segments", "Delete the oldest until there are no more than N closed segments",
-                   "a number, 1 or more", take_segments)
-              ->type_name("N"),
-          add_read(prune, "--keep-free", "Delete the oldest until this much of the file system is free: 5GiB, 10%",
-                   "a size like 5GiB or a share like 10%", take_free)
-              ->type_name("SPACE")};
+  return {
+      add_read(prune, "--keep-for", "Delete segments that were last written longer ago, and none that is younger: 7y, 90d, 12h",
+               "a length of time like 90d", take_for)
+          ->type_name("TIME"),
+      add_read(prune, "--keep-bytes", "Delete the oldest until the log takes no more than this on disk: 50GB",
+               "a size like 50GB", take_bytes)
+          ->type_name("SIZE"),
+      add_read(prune, "--keep-segments", "Delete the oldest until there are no more than N closed segments",
+               "a number, 1 or more", take_segments)
+          ->type_name("N"),
+      add_read(prune, "--keep-free", "Delete the oldest until this much of the file system is free: 5GiB, 10%",
+               "a size like 5GiB or a share like 10%", take_free)
+          ->type_name("SPACE")};
 }
 
 void add_prune(CLI::App& app, chosen_command& run) {
@@ -60,15 +61,21 @@ void add_prune(CLI::App& app, chosen_command& run) {
                        "A configuration: it names the log, and the keep_... options of its sink are the limits")
           ->check(not_empty)
           ->type_name("C");
-  prune->add_flag("--dry-run", arguments->dry_run, "Print what would be deleted. Delete nothing");
+  CLI::Option* const dry_run = prune->add_flag("--dry-run", arguments->dry_run, "Print what would be deleted. Delete nothing");
+  prune->add_flag("--yes", arguments->yes, "Delete without asking. Needed where standard input is not a terminal")
+      ->excludes(dry_run);
+  prune->add_flag("--allow-younger", arguments->policy.allow_younger,
+                  "Let the other limits delete segments that are younger than --keep-for");
   const std::vector<CLI::Option*> limits = add_limits(*prune, arguments->policy);
   for (CLI::Option* const one : limits) config->excludes(one);
   prune->footer(
       "Examples:\n"
-      "  annals prune audit.jsonl --keep-for 7y --keep-free 10% --dry-run\n"
-      "  annals prune --config annals.json\n\n"
-      "Held segments and the last closed one are never deleted. Each deletion is an event in the log.\n"
-      "Exit status: 0 done, 1 some segments could not be deleted, 2 wrong usage, 3 input or output failed.");
+      "  annals prune audit.jsonl --keep-for 7y --dry-run\n"
+      "  annals prune audit.jsonl --keep-bytes 50GB --yes\n"
+      "  annals prune --config annals.json --yes\n\n"
+      "Prints the plan first, and asks. Years are calendar years. No limit deletes what --keep-for keeps, except with\n"
+      "--allow-younger. Held segments and the last closed one are never deleted. Each deletion is an event in the log.\n"
+      "Exit status: 0 done, 1 a limit is not met, or something was not deleted, 2 wrong usage, 3 input or output failed.");
   on_command(*prune, run, run_prune, arguments, [file, config, limits] {
     if (file->empty() && config->empty()) throw CLI::RequiredError("FILE, or --config");
     if (!file->empty() && !config->empty())

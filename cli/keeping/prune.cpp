@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // annals prune, and annals hold: what is deleted, and what is kept from it.
+#include <unistd.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -33,11 +36,38 @@ void print(const char* verb, const annals::planned_deletion& one) {
               static_cast<unsigned long long>(one.segment.bytes_on_disk), annals::visible(one.why).c_str());
 }
 
+// Prints what stays although it should go. A limit that is not met changes the exit code.
 int finish(const std::vector<annals::unmet_limit>& unmet, const std::vector<std::string>& conflicts, int code) {
-  code = end_output(conflicts.empty() ? code : refused);
+  code = end_output(conflicts.empty() && unmet.empty() ? code : refused);
   for (const std::string& one : conflicts) complain(one);
   for (const annals::unmet_limit& one : unmet) complain("not met: " + one.why);
   return code;
+}
+
+// Prints the plan. Returns the number of segments that it deletes.
+std::size_t show(const annals::prune_plan& plan) {
+  for (const annals::segment_info& one : plan.unfinished) {
+    print("would delete", {one, {}, "an earlier run recorded it as deleted and did not remove it"});
+  }
+  for (const annals::planned_deletion& one : plan.deletions) print("would delete", one);
+  return plan.unfinished.size() + plan.deletions.size();
+}
+
+// Asks on the terminal. False without a terminal, and for any answer except "y" and "yes".
+bool is_confirmed(std::size_t segments) {
+  if (::isatty(STDIN_FILENO) == 0) {
+    complain("nothing was deleted; --yes deletes " + std::to_string(segments) + (segments == 1 ? " segment" : " segments"));
+    return false;
+  }
+  std::fflush(stdout);
+  std::fprintf(stderr, "Delete %zu %s for ever? [y/N] ", segments, segments == 1 ? "segment" : "segments");
+  std::string answer;
+  for (int c = std::getc(stdin); c != EOF && c != '\n'; c = std::getc(stdin)) {
+    if (answer.size() < 4) answer.push_back(static_cast<char>(c));
+  }
+  if (answer == "y" || answer == "yes") return true;
+  complain("nothing was deleted");
+  return false;
 }
 
 // The log and the policy that a configuration says.
@@ -48,9 +78,10 @@ annals::result<prune_arguments> from_config(const prune_arguments& given) {
   made.file = config->path;
   annals::option_reader reader(config->sink_options, "$.sink");
   made.policy = annals::read_retention(reader);
+  made.policy.allow_younger = made.policy.allow_younger || given.policy.allow_younger;
   std::string faults;
   for (const annals::option_problem& one : reader.problems()) {  // the others are the sink's own business
-    if (one.path.starts_with("$.sink.keep_")) faults += "\n" + annals::to_string(one);
+    if (one.path.starts_with("$.sink.keep_") || one.path == "$.sink.allow_younger") faults += "\n" + annals::to_string(one);
   }
   if (faults.empty() && made.policy.is_empty())
     faults = "\n$.sink: none of keep_for, keep_bytes, keep_segments and keep_free is there";
@@ -72,15 +103,13 @@ int run_prune(const prune_arguments& given) {
     if (!read) return code_of(read.error());
     arguments = std::move(*read);
   }
-  if (arguments.dry_run) {
+  if (!arguments.yes) {
     const auto plan = annals::plan_prune(arguments.file, arguments.policy);
     if (!plan) return code_of(plan.error());
-    for (const annals::segment_info& one : plan->unfinished) {
-      print("would delete", {one, {}, "an earlier run recorded it as deleted and did not remove it"});
-    }
-    for (const annals::planned_deletion& one : plan->deletions) print("would delete", one);
-    if (plan->deletions.empty() && plan->unfinished.empty()) complain("nothing would be deleted");
-    return finish(plan->unmet, plan->conflicts, ok);
+    const std::size_t segments = show(*plan);
+    if (segments == 0) complain(arguments.dry_run ? "nothing would be deleted" : "nothing is to be deleted");
+    if (arguments.dry_run || segments == 0) return finish(plan->unmet, plan->conflicts, ok);
+    if (!is_confirmed(segments)) return finish(plan->unmet, plan->conflicts, refused);
   }
   const auto outcome = annals::prune(arguments.file, arguments.policy);
   if (!outcome) return code_of(outcome.error());

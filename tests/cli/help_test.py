@@ -15,7 +15,7 @@ COMMANDS = {"log": ("--dest", "--detail", "--field", "--jsonl"), "tail": ("--lin
             "cat": (), "query": ("--since", "--until", "--local", "--container", "--action", "--dest", "--contains", "--output",
                                  "--threads"),
             "archive": ("--level", "--plugin"), "plugins": ("--config", "--directory", "--output"), "segments": ("--output",), "rotate": (), "verify": ("--threads",),
-            "prune": ("--config", "--keep-for", "--keep-bytes", "--keep-segments", "--keep-free", "--dry-run"), "adopt": ("--yes",)}
+            "prune": ("--config", "--keep-for", "--keep-bytes", "--keep-segments", "--keep-free", "--dry-run", "--yes", "--allow-younger"), "adopt": ("--yes",)}
 
 
 def completions_of_bash(*words):

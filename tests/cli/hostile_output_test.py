@@ -54,7 +54,7 @@ class HostileOutput(CommandTest):
         self.assertIn("h\\u202eold", self.shown("hold", "list", self.log))
         self.assertIn("h\\u202eold", self.shown("segments", self.log))
         self.shown("segments", self.log, "--output", "json")
-        self.shown("prune", self.log, "--keep-segments", "1", "--dry-run")
+        self.shown("prune", self.log, "--keep-segments", "1", "--dry-run", code=1)
         self.shown("rotate", self.log)
         self.shown("recover", self.log)
 
@@ -68,7 +68,7 @@ class HostileOutput(CommandTest):
         os.mkdir(os.path.join(directory, "audit-000001-20200101T000000Z.jsonl"))
         missing = os.path.join(directory, "missing")
         for arguments in (("tail", log), ("tail", missing), ("cat", log, missing), ("query", log), ("segments", log),
-                          ("adopt", log, missing), ("adopt", log, log), ("prune", log, "--keep-segments", "1"),
+                          ("adopt", log, missing), ("adopt", log, log), ("prune", log, "--keep-segments", "1", "--yes"),
                           ("archive", log), ("archive", missing), ("rotate", directory), ("log", directory, "a", "b"),
                           ("log", "--config", missing, "a", "b"), ("config", "check", log), ("plugins", "info", log),
                           ("hold", "remove", log, "x")):

@@ -5,11 +5,12 @@ import glob
 import gzip
 import json
 import os
+import pty
 import subprocess
 import sys
 import unittest
 
-from command import CommandTest, main
+from command import ANNALS, CommandTest, main
 
 PLUGINS = os.path.abspath(sys.argv[2])
 
@@ -101,7 +102,7 @@ class NamesOfOtherFiles(MaintenanceTest):
         for name in [*closed, "other.jsonl.zst"]:
             path = self.path(name)
             for arguments in (("log", path, "web", "x"), ("rotate", path), ("hold", "add", path, "case"), ("hold", "list", path),
-                              ("hold", "remove", path, "case"), ("prune", path, "--keep-segments", "1"),
+                              ("hold", "remove", path, "case"), ("prune", path, "--keep-segments", "1", "--yes"),
                               ("prune", path, "--keep-segments", "1", "--dry-run"), ("archive", path), ("segments", path),
                               ("adopt", path, self.path("rotated.1"), "--yes"), ("recover", path)):
                 _, err = self.run_annals(*arguments, code=1)
@@ -124,7 +125,7 @@ class Prune(MaintenanceTest):
         self.assertRegex(out, r"would delete segment 1, .*: there are 4 closed segments, more than 2")
         self.assertEqual(self.segments(), [1, 2, 3, 4])
         self.assertEqual(self.lines(), before)
-        out, _ = self.run_annals("prune", self.log, "--keep-segments", "2")
+        out, _ = self.run_annals("prune", self.log, "--keep-segments", "2", "--yes")
         self.assertRegex(out, r"deleted segment 2, .*, 3 events")
         self.assertEqual(self.segments(), [3, 4])
         told = self.events("segment_deleted")
@@ -138,7 +139,7 @@ class Prune(MaintenanceTest):
 
     def test_of_what_an_earlier_run_recorded_is_shown_by_a_dry_run(self):
         self.make_log()
-        self.run_annals("prune", self.log, "--keep-segments", "3")
+        self.run_annals("prune", self.log, "--keep-segments", "3", "--yes")
         name = self.path("audit-000001-20200101T090000Z.jsonl")
         with open(name, "w") as file:  # as a backup brings it back
             file.write(self.lines_of(1))
@@ -149,7 +150,7 @@ class Prune(MaintenanceTest):
         out, err = self.run_annals("prune", self.log, "--keep-for", "100y", "--dry-run", code=1)
         self.assertEqual(out, "")
         self.assertIn("segment 1 is recorded as deleted, but its file holds other lines", err)
-        out, err = self.run_annals("prune", self.log, "--keep-for", "100y", code=1)
+        out, err = self.run_annals("prune", self.log, "--keep-for", "100y", "--yes", code=1)
         self.assertIn("segment 1 is recorded as deleted, but its file holds other lines", err)
         self.assertEqual(self.segments(), [1, 2, 3, 4])
 
@@ -157,14 +158,14 @@ class Prune(MaintenanceTest):
         for action in ("old1", "old2", "old3", "old4"):
             self.run_annals("log", self.log, "web", action)
             self.run_annals("rotate", self.log)
-        self.run_annals("prune", self.log, "--keep-segments", "1")
+        self.run_annals("prune", self.log, "--keep-segments", "1", "--yes")
         for name in glob.glob(self.path("audit-*")) + [self.log, self.log + ".lock"]:
             os.remove(name)
         for action in ("new1", "new2", "new3"):
             self.run_annals("log", self.log, "web", action)
             self.run_annals("rotate", self.log)
         self.assertEqual(self.segments(), [5, 6, 7])
-        out, err = self.run_annals("prune", self.log, "--keep-for", "100y")
+        out, err = self.run_annals("prune", self.log, "--keep-for", "100y", "--yes")
         self.assertEqual((out, err), ("", ""))
         self.assertEqual(self.segments(), [5, 6, 7])
 
@@ -177,30 +178,62 @@ class Prune(MaintenanceTest):
         self.run_annals("rotate", self.log)
         self.run_annals("log", self.log, "web", "new")
         self.run_annals("rotate", self.log)
-        self.run_annals("prune", self.log, "--keep-for", "1y")
+        self.run_annals("prune", self.log, "--keep-for", "1y", "--yes")
         self.assertEqual(self.segments(), [1, 2, 3, 4])
 
     def test_by_age_and_says_what_is_not_met(self):
         self.make_log()
-        out, err = self.run_annals("prune", self.log, "--keep-for", "1y")
+        out, err = self.run_annals("prune", self.log, "--keep-for", "1y", "--yes", code=1)
         self.assertEqual(len(out.splitlines()), 3)
         self.assertIn("not met: keep_for 1y: 1 older segment stays: 4 is the last closed one", err)
+
+    def test_deletes_nothing_younger_than_keep_for(self):
+        for action in ("a", "b", "c"):
+            self.run_annals("log", self.log, "web", action)
+            self.run_annals("rotate", self.log)
+        for limit in (("--keep-segments", "1"), ("--keep-bytes", "1"), ("--keep-free", "100%")):
+            out, err = self.run_annals("prune", self.log, "--keep-for", "7y", *limit, "--yes", code=1)
+            self.assertEqual(out, "")
+            self.assertIn("2 segments are not older than keep_for 7y", err)
+        self.assertEqual(self.segments(), [1, 2, 3])
+        self.run_annals("prune", self.log, "--keep-for", "7y", "--keep-segments", "1", "--allow-younger", "--yes")
+        self.assertEqual(self.segments(), [3])
+
+    def test_needs_yes_where_nobody_can_be_asked(self):
+        self.make_log()
+        out, err = self.run_annals("prune", self.log, "--keep-segments", "2", code=1)
+        self.assertEqual(len(out.splitlines()), 2)
+        self.assertIn("nothing was deleted; --yes deletes 2 segments", err)
+        self.assertEqual(self.segments(), [1, 2, 3, 4])
+        self.assertIn("nothing is to be deleted", self.run_annals("prune", self.log, "--keep-segments", "4")[1])
+
+    def test_asks_on_a_terminal(self):
+        self.make_log()
+        for answer, code, left in ((b"n\n", 1, [1, 2, 3, 4]), (b"\n", 1, [1, 2, 3, 4]), (b"y\n", 0, [3, 4])):
+            ours, theirs = pty.openpty()
+            os.write(ours, answer)
+            done = subprocess.run([ANNALS, "prune", self.log, "--keep-segments", "2"], stdin=theirs, capture_output=True, timeout=60)
+            os.close(ours)
+            os.close(theirs)
+            self.assertEqual(done.returncode, code, done.stderr)
+            self.assertIn(b"Delete 2 segments for ever? [y/N] ", done.stderr)
+            self.assertEqual(self.segments(), left)
 
     def test_takes_its_limits_from_a_configuration(self):
         self.make_log()
         config = self.path("annals.json")
         with open(config, "w") as file:
             json.dump({"path": "audit.jsonl", "sink": {"type": "rotate", "size": "1MiB", "keep_segments": 3}}, file)
-        self.run_annals("prune", "--config", config)
+        self.run_annals("prune", "--config", config, "--yes")
         self.assertEqual(self.segments(), [2, 3, 4])
         with open(config, "w") as file:
             json.dump({"path": "audit.jsonl", "sink": {"type": "rotate", "keep_for": "long", "keep_free": 7}}, file)
-        _, err = self.run_annals("prune", "--config", config, code=1)
+        _, err = self.run_annals("prune", "--config", config, "--yes", code=1)
         self.assertIn("$.sink.keep_for", err)
         self.assertIn("$.sink.keep_free", err)
         with open(config, "w") as file:
             json.dump({"path": "audit.jsonl", "sink": {"type": "rotate"}}, file)
-        _, err = self.run_annals("prune", "--config", config, code=1)
+        _, err = self.run_annals("prune", "--config", config, "--yes", code=1)
         self.assertIn("none of keep_for", err)
         self.assertEqual(self.segments(), [2, 3, 4])
 
@@ -215,7 +248,7 @@ class Prune(MaintenanceTest):
     def test_leaves_a_hold_alone(self):
         self.make_log()
         self.run_annals("hold", "add", self.log, "all of it")
-        out, err = self.run_annals("prune", self.log, "--keep-segments", "1")
+        out, err = self.run_annals("prune", self.log, "--keep-segments", "1", "--yes", code=1)
         self.assertEqual(out, "")
         self.assertIn("4 segments are held (all of it)", err)
         self.assertEqual(self.segments(), [1, 2, 3, 4])
@@ -243,7 +276,7 @@ class Holds(MaintenanceTest):
         self.make_log()
         with open(self.log + ".holds", "w") as file:
             file.write("{")
-        for command in (["prune", self.log, "--keep-segments", "1"], ["hold", "list", self.log], ["segments", self.log]):
+        for command in (["prune", self.log, "--keep-segments", "1", "--yes"], ["hold", "list", self.log], ["segments", self.log]):
             _, err = self.run_annals(*command, code=1)
             self.assertIn("nothing of this log is deleted", err)
         self.assertEqual(self.segments(), [1, 2, 3, 4])
@@ -313,7 +346,7 @@ class RotateSink(MaintenanceTest):
         events = "".join(f'{{"container":"web","action":"denied","n":{n}}}\n' for n in range(count)).encode()
         self.run_annals("log", "--config", config, "--jsonl", stdin=events)
         # What is closed while an earlier deletion is under way waits for the next occasion: here, the next process.
-        self.run_annals("prune", "--config", config)
+        self.run_annals("prune", "--config", config, "--yes")
         self.assertEqual(len(self.segments()), 3)
         first = self.segments()[0]
         with open(self.log + ".deleted") as file:

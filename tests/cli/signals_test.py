@@ -187,8 +187,8 @@ class MaintenanceEnded(Ended):
     def test_prune(self):
         for _ in self.rounds():
             self.fill(5)
-            self.end("prune", self.log, "--keep-segments", "2")
-            self.run_annals("prune", self.log, "--keep-segments", "2")
+            self.end("prune", self.log, "--keep-segments", "2", "--yes")
+            self.run_annals("prune", self.log, "--keep-segments", "2", "--yes")
             self.expect_only(".deleted", ".holds")
             told = [e["dest"] for e in self.events() if e["action"] == "segment_deleted"]
             self.assertEqual(len(told), len(set(told)), "a deletion is told twice")

@@ -246,6 +246,24 @@ TEST_F(Keeper, under_pressure_never_deletes_what_the_policy_keeps) {
   EXPECT_EQ(log_.numbers_on_disk().size(), 4u);
 }
 
+TEST_F(Keeper, on_a_full_disk_keeps_what_is_younger_than_keep_for_and_reports_it) {
+  support::faulty_calls calls;
+  calls.freeze();
+  for (std::uint64_t number = 1; number <= 4; ++number)
+    log_.add_plain(number, calls.now() - 1h, log_.lines(5, calls.now() - 1h));
+  log_.write_live("");
+  calls.set_space({10'000, 10, 10});
+  annals::keeper keeper = make({.keep_for = 24h, .keep_segments = 2, .keep_free = space_amount{0, 1000}}, by_percent);
+  const auto refused = keeper.on_write(1);
+  ASSERT_TRUE(refused);
+  EXPECT_NE(refused->message.find("nothing is deleted that is not older than keep_for 1d"), std::string::npos);
+  EXPECT_TRUE(write_until(keeper, [this] { return heard(notice_code::deletion_failed) == 1; }));
+  const std::string& told = heard_.back().message;
+  EXPECT_NE(told.find("keep_segments 2: 4 stay: 3 segments are not older than keep_for 1d"), std::string::npos) << told;
+  EXPECT_NE(told.find("keep_free 10%: only 10 bytes will be free"), std::string::npos) << told;
+  EXPECT_EQ(log_.numbers_on_disk().size(), 4u);
+}
+
 TEST_F(Keeper, tells_of_a_failure_once) {
   add_segments(3);
   support::write_file(path_ + ".holds", "garbage");

@@ -171,14 +171,50 @@ TEST_F(Policy, counts_the_age_from_when_a_segment_was_last_written) {
   EXPECT_EQ(made.deletions.at(1).why, "it was last written at 2026-10-24T12:00:00+00:00, longer ago than 30d");
 }
 
-TEST_F(Policy, the_strictest_of_several_limits_decides_and_each_that_applies_is_named) {
+TEST_F(Policy, where_younger_segments_may_go_the_strictest_limit_decides_and_each_that_applies_is_named) {
   for (int i = 0; i < 6; ++i) closed(100, (6 - i) * 24h);
-  EXPECT_EQ(deleted({.keep_for = 100h, .keep_bytes = 10'000, .keep_segments = 4}), (numbers{1, 2}));
-  const prune_plan made = plan({.keep_for = 132h, .keep_bytes = 10'000, .keep_segments = 4});
+  EXPECT_EQ(deleted({.keep_for = 100h, .keep_bytes = 10'000, .keep_segments = 4, .allow_younger = true}), (numbers{1, 2}));
+  const prune_plan made = plan({.keep_for = 132h, .keep_bytes = 10'000, .keep_segments = 4, .allow_younger = true});
   ASSERT_EQ(numbers_of(made), (numbers{1, 2}));
   EXPECT_EQ(made.deletions[0].reasons, (std::vector{retention_limit::age, retention_limit::segments}));
   EXPECT_EQ(made.deletions[1].reasons, (std::vector{retention_limit::segments}));
   EXPECT_EQ(made.deletions[1].why, "there are 5 closed segments, more than 4");
+}
+
+TEST_F(Policy, no_other_limit_deletes_what_keep_for_keeps) {
+  closed(100, 200h);
+  for (int i = 0; i < 4; ++i) closed(100, 24h);
+  closed(100).last.reset();  // of unknown age
+  closed(100);
+  constexpr disk_space full = {1'000'000, 0};
+  for (retention_policy policy : {retention_policy{.keep_for = 100h, .keep_bytes = 1},
+                                  {.keep_for = 100h, .keep_segments = 1},
+                                  {.keep_for = 100h, .keep_free = space_amount{0, 1000}}}) {
+    const prune_plan made = plan(policy, full);
+    EXPECT_EQ(numbers_of(made), (numbers{1}));
+    ASSERT_EQ(made.unmet.size(), 1u);
+    EXPECT_NE(made.unmet[0].why.find("5 segments are not older than keep_for 4d4h (allow_younger lets them go)"),
+              std::string::npos)
+        << made.unmet[0].why;
+    policy.allow_younger = true;
+    EXPECT_EQ(deleted(policy, full), (numbers{1, 2, 3, 4, 5, 6}));
+  }
+}
+
+TEST_F(Policy, years_are_calendar_years) {
+  const auto at = [](std::string_view text) { return annals::parse_timestamp(text)->time; };
+  using annals::parse_age;
+  EXPECT_EQ(parse_age("7y")->before(at("2026-11-24T12:00:00Z")), at("2019-11-24T12:00:00Z"));
+  EXPECT_EQ(parse_age("1y6d12h")->before(at("2026-11-24T12:00:00Z")), at("2025-11-18T00:00:00Z"));
+  EXPECT_EQ(parse_age("1y")->before(at("2028-02-29T23:00:00Z")), at("2027-02-28T23:00:00Z"));
+  EXPECT_EQ(parse_age("4y")->before(at("2028-02-29T23:00:00Z")), at("2024-02-29T23:00:00Z"));
+  EXPECT_EQ(parse_age("365d")->before(at("2025-01-01T00:00:00Z")), at("2024-01-02T00:00:00Z"));
+  for (const std::string_view text : {"7y", "1y6d12h", "365d", "400d1h", "1m30s", "0s"}) {
+    EXPECT_EQ(annals::to_string(*parse_age(text)), text);
+  }
+  for (const std::string_view wrong : {"", "y", "1y1y", "1d1y", "-1y", "1001y", "1yx", "1 y", "0x1y"}) {
+    EXPECT_FALSE(parse_age(wrong)) << wrong;
+  }
 }
 
 TEST_F(Policy, what_goes_by_age_spares_older_numbers_from_going_by_size) {
@@ -214,7 +250,7 @@ TEST_F(Policy, keep_for_may_be_longer_than_time_itself) {
 // --- against an oracle ---------------------------------------------------------------------------------------------------
 
 // The definition, said slowly: what is old and may go, goes; of the rest that may go, the shortest beginning whose removal
-// meets every limit, or all of it.
+// meets every limit, or all of it. Where keep_for keeps what is younger, only the old goes.
 std::set<std::uint64_t> oracle(const std::vector<segment_info>& segments, const retention_policy& policy,
                                const disk_space& space) {
   std::uint64_t highest = 0;
@@ -225,10 +261,10 @@ std::set<std::uint64_t> oracle(const std::vector<segment_info>& segments, const 
   numbers others;
   for (const segment_info& one : segments) {
     if (one.state == segment_state::live || one.number == highest || !one.held_by.empty()) continue;
-    const bool is_old = policy.keep_for && one.last && *one.last + *policy.keep_for < now;
+    const bool is_old = policy.keep_for && one.last && *one.last < policy.keep_for->before(now);
     if (is_old) {
       old.insert(one.number);
-    } else {
+    } else if (!policy.keep_for || policy.allow_younger) {
       others.push_back(one.number);
     }
   }
@@ -277,6 +313,7 @@ TEST(PolicyProperty, plans_are_those_of_the_slow_definition_in_order_and_each_wi
     if (upto(1) != 0) policy.keep_segments = 1 + upto(8);
     if (upto(1) != 0)
       policy.keep_free = upto(1) != 0 ? space_amount{upto(120), 0} : space_amount{0, static_cast<std::uint32_t>(upto(10'000))};
+    policy.allow_younger = upto(1) != 0;
     const disk_space space = {100 + upto(100), upto(100)};
 
     const prune_plan plan = plan_deletions(segments, policy, now, space);

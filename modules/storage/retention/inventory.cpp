@@ -137,7 +137,7 @@ std::optional<error> inventory::prepare(std::vector<segment_info>& segments, con
       if (!status) return status.error();
       if (*status) one.written = (*status)->modified;
       // One that was written lately is young, whatever is in it.
-      is_needed = is_needed || !one.written || (*one.written < now && now - *one.written > *policy.keep_for);
+      is_needed = is_needed || !one.written || *one.written < policy.keep_for->before(now);
     }
     if (is_needed) {
       if (auto failed = measure(one, counting::by_facts); failed && !has_gone(*failed)) return failed;

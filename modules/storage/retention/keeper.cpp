@@ -73,14 +73,28 @@ class pruner {
     auto outcome = retention::prune(known_, policy_, false);
     if (outcome) {
       if (!outcome->deleted.empty()) return told(outcome->deleted);
-      const std::string conflict = outcome->conflicts.empty() ? "" : "'" + known_.path() + "': " + outcome->conflicts.front();
-      if (std::exchange(last_failure_, conflict) == conflict || conflict.empty()) return std::nullopt;
-      return notice{notice_code::deletion_failed, severity::warning, 0, conflict};
+      return what_stays(*outcome);
     }
     error& failed = outcome.error();
     if (retention::is_busy(failed) || failed.system_code == ECANCELED || failed.message == last_failure_) return std::nullopt;
     last_failure_ = failed.message;
     return failure_notice(notice_code::deletion_failed, failed);
+  }
+
+  // What cannot be deleted although a limit asks for it, once until it is another limit.
+  std::optional<notice> what_stays(const prune_outcome& outcome) {
+    std::string key;  // without the amounts, which change all the time
+    std::string text;
+    if (!outcome.conflicts.empty()) {
+      key = text = "'" + known_.path() + "': " + outcome.conflicts.front();
+    } else {
+      for (const unmet_limit& one : outcome.unmet) {
+        key += std::string(name_of(one.limit)) + ' ';
+        text += (text.empty() ? "'" + known_.path() + "' keeps more than its limits allow: " : "; ") + one.why;
+      }
+    }
+    if (std::exchange(last_failure_, key) == key || key.empty()) return std::nullopt;
+    return notice{notice_code::deletion_failed, severity::warning, 0, text};
   }
 
   notice told(const std::vector<planned_deletion>& deleted) const {
@@ -163,6 +177,9 @@ struct keeper::state {
                        " (stage \"" + std::string(name_of(stage)) + "\")";
     if (stage == pressure_stage::refuse)
       text += "; events are refused until there is room: make some, or let the policy keep less";
+    if (policy.keep_for && !policy.allow_younger && stage >= pressure_stage::prune) {
+      text += "; nothing is deleted that is not older than keep_for " + to_string(*policy.keep_for);
+    }
     return text;
   }
 

@@ -43,7 +43,7 @@ class planner {
       if (is_deleted_[i]) take(i);
     }
     for (std::size_t i = 0; i < segments_.size(); ++i) {
-      if (is_deleted_[i] || !may_go(i) || exceeded().empty()) continue;
+      if (is_deleted_[i] || !may_go(i) || is_kept_by_age(i) || exceeded().empty()) continue;
       is_deleted_[i] = true;
       take(i);
     }
@@ -58,6 +58,9 @@ class planner {
     return segments_[i].state != segment_state::live && i != last_closed_ && segments_[i].held_by.empty();
   }
 
+  // Is it younger than keep_for, or may it be? Then no other limit deletes it.
+  bool is_kept_by_age(std::size_t i) const { return policy_.keep_for && !policy_.allow_younger && !is_old(i); }
+
   // The time that its age is counted from; nothing where it is not known. An event cannot have been written in the future.
   std::optional<time_point> newest(std::size_t i) const {
     const segment_info& one = segments_[i];
@@ -68,14 +71,13 @@ class planner {
   bool is_old(std::size_t i) const {
     if (!policy_.keep_for) return false;
     const auto from = newest(i);
-    // Subtracting from `now` could pass the smallest time there is, where keep_for is some thousand centuries.
-    return from && *from < now_ && now_ - *from > *policy_.keep_for;
+    return from && *from < policy_.keep_for->before(now_);
   }
 
   std::string age_in_words(std::size_t i) const {
     const segment_info& one = segments_[i];
     const time_point from = *newest(i);
-    const std::string limit = duration_text(*policy_.keep_for);
+    const std::string limit = to_string(*policy_.keep_for);
     if (from != *one.last) return "it was last written at " + words::time(from) + ", longer ago than " + limit;
     return "its newest event, of " + words::time(from) +
            (one.is_last_guessed ? " (by the time of the file, since some of its lines have none)" : "") + ", is older than " +
@@ -138,11 +140,13 @@ class planner {
   // What stays though it may be too much, and why: "2 segments are held (case-17, case-18), 42 is the last closed one".
   std::string why_kept(bool old_only) const {
     std::uint64_t held = 0;
+    std::uint64_t young = 0;
     std::vector<std::string> holds;
     bool is_last_among = false;
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       if (segments_[i].state == segment_state::live || is_deleted_[i] || (old_only && !is_old(i))) continue;
       if (i == last_closed_) is_last_among = true;
+      if (may_go(i) && is_kept_by_age(i)) ++young;
       if (segments_[i].held_by.empty()) continue;
       ++held;
       for (const std::string& name : segments_[i].held_by) {
@@ -152,6 +156,11 @@ class planner {
     std::string text;
     if (held != 0) {
       text = (held == 1 ? "1 segment is held (" : std::to_string(held) + " segments are held (") + words::list(holds, 3) + ")";
+    }
+    if (young != 0) {
+      text += (text.empty() ? "" : ", ") +
+              (young == 1 ? std::string("1 segment is") : std::to_string(young) + " segments are") +
+              " not older than keep_for " + to_string(*policy_.keep_for) + " (allow_younger lets them go)";
     }
     if (is_last_among) {
       text += (text.empty() ? "" : ", ") + std::to_string(segments_[last_closed_].number) +
@@ -178,13 +187,13 @@ class planner {
     }
     if (old != 0) {
       found.push_back(
-          {retention_limit::age, "keep_for " + duration_text(*policy_.keep_for) + ": " +
+          {retention_limit::age, "keep_for " + to_string(*policy_.keep_for) + ": " +
                                      (old == 1 ? "1 older segment stays: " : std::to_string(old) + " older segments stay: ") +
                                      why_kept(true)});
     }
     if (const auto kept = of_unknown_age(); !kept.empty()) {
       found.push_back(
-          {retention_limit::age, "keep_for " + duration_text(*policy_.keep_for) + ": " +
+          {retention_limit::age, "keep_for " + to_string(*policy_.keep_for) + ": " +
                                      (kept.size() == 1 ? "1 segment stays, since it has"
                                                        : std::to_string(kept.size()) + " segments stay, since they have") +
                                      " lines whose time cannot be read: " + words::list(kept, 3)});

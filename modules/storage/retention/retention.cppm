@@ -81,25 +81,50 @@ struct space_amount {
 std::optional<space_amount> parse_space(std::string_view text) noexcept;
 std::string to_string(const space_amount& amount);
 
-// How much of a log is kept. Each limit that is given holds for itself: a segment that one of them wants gone goes, whatever
-// the others say. Without any, everything is kept. What no limit asks for is never deleted, nor is a held segment, nor the
-// closed segment with the highest number (the numbers go on from it).
+// How long segments are kept: calendar years and a length of time. Seven years are the same day seven years ago, leap years
+// included; 365 days are 365 times 24 hours.
+struct retention_age {
+  std::uint32_t years = 0;
+  std::chrono::microseconds rest{0};  // not negative
+
+  constexpr retention_age() = default;
+  constexpr retention_age(std::uint32_t calendar_years, std::chrono::microseconds more) : years(calendar_years), rest(more) {}
+  // A length of time alone: `{.keep_for = 90 * 24h}`.
+  template <class Count, class Period>
+  constexpr retention_age(std::chrono::duration<Count, Period> length)  // NOLINT(google-explicit-constructor)
+      : rest(std::chrono::duration_cast<std::chrono::microseconds>(length)) {}
+
+  // The moment this long before `now`, or the earliest that there is. One year before February 29 is February 28.
+  time_point before(time_point now) const noexcept;
+  bool operator==(const retention_age&) const = default;
+};
+
+// "7y", "1y6d", "90d", "12h": calendar years, up to 1000, and what parse_duration reads. Nothing for other text.
+std::optional<retention_age> parse_age(std::string_view text) noexcept;
+std::string to_string(const retention_age& age);
+
+// How much of a log is kept. Without any limit, everything is. What no limit asks for is never deleted, nor is a held segment,
+// nor the closed segment with the highest number (the numbers go on from it). `keep_for` is a floor as well: what is younger
+// stays whatever the other limits say, and the plan reports the limits that are not met for that.
 struct retention_policy {
   // Segments that were last written longer ago go, unless an event in them is younger. The times in events come from the
-  // clients of the log, so old ones make no segment old, and those in the future keep none. 365 days and 7 years are durations,
-  // not dates. A segment with lines that cannot be read has an unknown age, and stays.
-  std::optional<std::chrono::microseconds> keep_for = {};
+  // clients of the log, so old ones make no segment old, and those in the future keep none. A segment with lines that cannot be
+  // read has an unknown age, and stays.
+  std::optional<retention_age> keep_for = {};
   // The oldest go until all files of the log, the live one included, take no more on disk than this.
   std::optional<std::uint64_t> keep_bytes = {};
   // The oldest go until there are no more closed segments than this.
   std::optional<std::uint64_t> keep_segments = {};
   // The oldest go until this much of the file system is free for ordinary users.
   std::optional<space_amount> keep_free = {};
+  // The last three may delete segments that are younger than keep_for, too, and those of unknown age.
+  bool allow_younger = false;
   bool is_empty() const noexcept { return !keep_for && !keep_bytes && !keep_segments && !keep_free; }
   bool operator==(const retention_policy&) const = default;
 };
 
-// Takes keep_for, keep_bytes, keep_segments and keep_free from the options of a sink; problems stay with the reader.
+// Takes keep_for, keep_bytes, keep_segments, keep_free and allow_younger from the options of a sink; problems stay with the
+// reader.
 retention_policy read_retention(option_reader& reader);
 
 // The room on a file system as df(1) counts it: what ordinary users have, and have left.
@@ -138,9 +163,10 @@ struct prune_plan {
 prune_plan plan_deletions(std::span<const segment_info> segments, const retention_policy& policy, time_point now,
                           const disk_space& space);
 
-// The plan for the log as it is now: nothing is changed. Looks only at what the policy needs: without keep_for and without
-// holds that have times, at no segment's content. The segments that are to be deleted are decoded: the facts that archives
-// record about themselves decide nothing.
+// The plan for the log as it is now: nothing is changed. The age is counted up to the present time, or, where the clock of this
+// process is far ahead of the times of all files of the log, up to the newest of those; `unmet` reports that. Looks only at
+// what the policy needs: without keep_for and without holds that have times, at no segment's content. The segments that are to
+// be deleted are decoded: the facts that archives record about themselves decide nothing.
 result<prune_plan> plan_prune(const std::string& path, const retention_policy& policy);
 
 struct prune_outcome {
