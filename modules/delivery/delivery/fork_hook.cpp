@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -57,21 +58,25 @@ bool lock_soon(std::mutex& one) {
   return true;
 }
 
-// Locks all, in whatever order other threads lock some of them (a sink may own a logger). As std::lock does, it blocks on one
-// lock only while it holds no other, and starts again with the lock that was not free.
+// Locks all, in whatever order other threads lock some of them (a sink may own a logger). As std::lock does, it starts again
+// with the lock that stayed taken, and holds nothing in between, its own lock included: the holder may be adding or removing a
+// hook.
 void fork_guard::prepare() {
-  instance.mutex_.lock();
+  constexpr std::chrono::microseconds pause{50};
   std::vector<std::mutex*>& locks = instance.locked_;
-  locks.clear();
-  for (const fork_hook* const one : instance.all_) locks.insert(locks.end(), one->locks.begin(), one->locks.end());
-  for (std::size_t first = 0; first < locks.size();) {
-    std::swap(locks.front(), locks[first]);
-    locks.front()->lock();
-    std::size_t held = 1;
+  for (const std::mutex* taken = nullptr;;) {
+    instance.mutex_.lock();
+    locks.clear();
+    for (const fork_hook* const one : instance.all_) locks.insert(locks.end(), one->locks.begin(), one->locks.end());
+    const auto first = std::find(locks.begin(), locks.end(), taken);  // it may be gone
+    if (first != locks.end()) std::swap(locks.front(), *first);
+    std::size_t held = 0;
     while (held < locks.size() && lock_soon(*locks[held])) ++held;
     if (held == locks.size()) return;
+    taken = locks[held];
     for (std::size_t i = 0; i < held; ++i) locks[i]->unlock();
-    first = held;
+    instance.mutex_.unlock();
+    std::this_thread::sleep_for(pause);
   }
 }
 
