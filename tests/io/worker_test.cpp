@@ -217,7 +217,7 @@ TEST(worker, starts_another_thread_in_a_child) {
   support::expect_zero_in_child([&] {
     if (!forked.is_inherited()) return 1;
     if (forked.wake()) return 2;
-    if (forked.is_inherited() || !comes_true([&] { return steps == 2; })) return 3;
+    if (forked.is_inherited() || !comes_true([&] { return steps >= 2; })) return 3;
     forked.stop();
     return 0;
   });
@@ -227,7 +227,7 @@ TEST(worker, starts_another_thread_in_a_child) {
   });
   EXPECT_FALSE(forked.is_inherited());
   ASSERT_FALSE(forked.wake());
-  EXPECT_TRUE(comes_true([&] { return steps == 2; }));
+  EXPECT_TRUE(comes_true([&] { return steps >= 2; }));
 }
 
 }  // namespace
