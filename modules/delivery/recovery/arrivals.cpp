@@ -80,7 +80,7 @@ result<std::string> look_through(content::segment_reader& content, std::uint64_t
       text.remove_prefix(newline + 1);
     }
     if (lines.one && lines.one->terminated) wanted.found(lines.one->text);
-    if (lines.one && !lines.one->terminated && !lines.one->is_too_long()) rest.assign(lines.one->text);
+    if (lines.one && !lines.one->terminated && !lines.one->is_cut && !lines.one->is_too_long()) rest.assign(lines.one->text);
     return true;
   };
   auto all = content.each(offset, *end, {}, [&](const content::piece& piece) { return cutter.feed(piece, take); });

@@ -25,12 +25,13 @@ struct looker {
     if (line.is_too_long()) return one(line);
     return filter.candidates(line.offset, line.text, [&](content::line found) {
       found.terminated = line.terminated;
+      found.is_cut = line.is_cut;
       return one(found);
     });
   }
 
   inline bool one(const content::line& line) {
-    const bool may_be_written = is_live && !line.terminated;
+    const bool may_be_written = is_live && !line.terminated && !line.is_cut;
     auto read = event_of(line, [&](std::uint64_t at, std::uint64_t count, std::string cause) {
       if (!may_be_written) on_damage(at, count, std::move(cause));
     });

@@ -138,6 +138,7 @@ struct line {
   std::uint64_t bytes = 0;  // newline not included
   bool terminated = false;
   std::string_view text;  // valid until the next call of who gave it
+  bool is_cut = false;    // the bytes behind it are lost: no newline will come
 
   inline bool is_too_long() const noexcept { return bytes > limits::read_line_bytes_max; }
 };
@@ -247,7 +248,7 @@ class line_cutter {
 
  private:
   void hold(std::string_view bytes);
-  bool give(bool terminated, const taker& take);
+  bool give(bool terminated, bool is_cut, const taker& take);
 
   std::uint64_t next_ = 0;        // behind the piece before
   std::string held_;              // of a line that is not whole yet; of one that is too long, the end

@@ -148,15 +148,13 @@ forward_lines::found forward_lines::fill(segment_reader& from) {
   if (!block.bytes.starts_with(std::string_view(buffer_).substr(buffer_.size() - overlap))) return found::rewritten;
   if (block.bytes.size() == overlap) return found::nothing;
   const std::string fresh(block.bytes.substr(overlap));
-  if (is_zeros(fresh)) {
-    behind_loss_ = from.behind_hole(end() + fresh.size()).value();
-    if (behind_loss_ != end() + fresh.size()) return found::lost;
-  }
   std::string first = from.text_at(0, check_first_bytes_max).value();
   if (!first.starts_with(first_)) return found::rewritten;
   first_ = std::move(first);
   append(fresh);
-  return found::more;
+  if (!is_zeros(fresh)) return found::more;
+  behind_loss_ = from.behind_hole(end()).value();
+  return behind_loss_ == end() ? found::more : found::lost;
 }
 
 void forward_lines::skip() {
@@ -206,7 +204,7 @@ void forward_lines::drop() {
 // --- many at once -----------------------------------------------------------------------------------------------------------
 
 bool line_cutter::feed(const piece& next, const taker& take) {
-  if (held_bytes_ != 0 && next.offset != next_ && !give(false, take)) return false;
+  if (held_bytes_ != 0 && next.offset != next_ && !give(false, true, take)) return false;
   std::string_view bytes = next.bytes;
   std::uint64_t offset = next.offset;
   next_ = offset + bytes.size();
@@ -214,7 +212,7 @@ bool line_cutter::feed(const piece& next, const taker& take) {
     const std::size_t newline = bytes.find('\n');
     hold(bytes.substr(0, newline));
     if (newline == std::string_view::npos) return true;
-    if (!give(true, take)) return false;
+    if (!give(true, false, take)) return false;
     bytes.remove_prefix(newline + 1);
     offset += newline + 1;
   }
@@ -226,7 +224,7 @@ bool line_cutter::feed(const piece& next, const taker& take) {
 }
 
 bool line_cutter::end(const taker& take) {
-  return held_bytes_ == 0 || give(false, take);
+  return held_bytes_ == 0 || give(false, false, take);
 }
 
 void line_cutter::hold(std::string_view bytes) {
@@ -236,15 +234,14 @@ void line_cutter::hold(std::string_view bytes) {
   if (held_.size() > kept_bytes_max + slack_bytes) held_.erase(0, held_.size() - kept_bytes_max);
 }
 
-bool line_cutter::give(bool terminated, const taker& take) {
-  const bool more = take({held_offset_, {}, line{held_offset_, held_bytes_, terminated, end_of(held_)}});
+bool line_cutter::give(bool terminated, bool is_cut, const taker& take) {
+  const bool more = take({held_offset_, {}, line{held_offset_, held_bytes_, terminated, end_of(held_), is_cut}});
   held_.clear();
   held_bytes_ = 0;
   return more;
 }
 
-// --- one after the other
-// --------------------------------------------------------------------------------------------------------
+// --- one after the other ----------------------------------------------------------------------------------------------------
 
 result<bool> each_line(segment_reader& from, std::uint64_t offset, std::uint64_t end, const segment_reader::chooser& wanted,
                        const std::function<bool(const line&)>& take, const std::function<bool()>& goes_on) {

@@ -98,7 +98,7 @@ result<measured> measure(const segment_info& segment, counting how, const std::a
   }
   const bool is_live = segment.state == segment_state::live;
   const auto take = [&](const content::line& line) {
-    if (line.terminated || !is_live) {
+    if (line.terminated || line.is_cut || !is_live) {
       counted.add(line);
     } else {
       counted.add_bytes(line.bytes);  // its writer may be in the middle of it
