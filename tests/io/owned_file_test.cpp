@@ -162,7 +162,7 @@ TEST(owned_file, is_set_aside_with_a_time_in_its_name) {
   EXPECT_TRUE(is_free(dir / "f"));          // a new file
   EXPECT_FALSE(owned.set_aside().value());  // its path names the new file
   owned = taken(dir / "f");
-  calls.fail(call::rename, ENOSPC);
+  calls.fail(call::rename_new, ENOSPC);
   ASSERT_FALSE(owned.set_aside());
   EXPECT_EQ(owned.set_aside().error().system_code, ENOSPC);
 }

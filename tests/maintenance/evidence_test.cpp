@@ -32,7 +32,7 @@ import annals.content.seekable;
 import annals.segment;
 #include "log_files.h"
 #include "prune_log.h"
-#include "support/hooked_calls.h"
+#include "support/counted_calls.h"
 
 namespace {
 
@@ -160,6 +160,50 @@ TEST_F(StaleRecords, that_cannot_be_read_let_no_number_be_used_again) {
 }
 
 // --- two segments with one number ---------------------------------------------------------------------------------------
+
+class ReplacedDirectories : public support::Prune {};
+
+// --- files -------------------------------------------------------------------------------------------------------------------
+
+// The directory is replaced by a link to another one, in which a file has the name of the segment that is to be deleted.
+TEST_F(ReplacedDirectories, have_no_file_deleted_that_was_not_examined) {
+  const std::string directory = directory_ / "log";
+  const std::string others = directory_ / "others";
+  int last = 0;
+  int deleted = 0;
+  for (int nth = 1; last == 0; ++nth) {
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) std::filesystem::remove_all(entry.path());
+    std::filesystem::create_directory(directory);
+    std::filesystem::create_directory(others);
+    support::log_files log(directory + "/audit.jsonl");
+    for (std::uint64_t number = 1; number <= 3; ++number) {
+      const auto first = long_ago + 24h * number;
+      log.add_plain(number, first, log.lines(3, first));
+    }
+    log.write_live(log.lines(1, long_ago + 24h * 4));
+    const std::string name = std::filesystem::path(log.closed_name(1, long_ago + 24h, false)).filename();
+    const std::string precious = log.lines(5, annals::io::calls().now());
+    support::write_file(others + "/" + name, precious);
+    {
+      const support::counted_calls calls([&](int number) {
+        if (number != nth) return 0;
+        std::filesystem::rename(directory, directory_ / "moved");
+        std::filesystem::create_directory_symlink(others, directory);
+        return 0;
+      });
+      (void)annals::prune(directory + "/audit.jsonl", {.keep_segments = 2});
+      if (calls.count() < nth) last = nth;
+    }
+    SCOPED_TRACE("replaced at call " + std::to_string(nth));
+    EXPECT_EQ(support::content_of(others + "/" + name), precious);
+    const bool is_left =
+        std::filesystem::exists(directory_ / ("moved/" + name)) || std::filesystem::exists(directory + "/" + name);
+    deleted += is_left ? 0 : 1;
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(last, 30);
+  EXPECT_GT(deleted, 0);
+}
 
 class DoubledNumbers : public support::Prune {};
 

@@ -49,6 +49,7 @@ struct victim {
   std::optional<rotation::claim> claimed;  // if it is not compressed yet
   std::string check = {};
   std::string token = {};
+  io::file_status of = {};  // the file that was examined
 };
 
 // 32 hexadecimal digits that nobody can guess.
@@ -146,9 +147,11 @@ class run {
     return std::nullopt;
   }
 
-  std::optional<error> remove_files(const segment_info& one) {
+  // `examined`: the file at the segment's path must still be this one.
+  std::optional<error> remove_files(const segment_info& one, const io::file_status* examined = nullptr) {
     for (const std::string& path : files_of(one)) {
-      const auto removed = io::remove(path);
+      const bool is_examined = examined != nullptr && path == one.path;
+      const auto removed = is_examined ? io::remove(path, *examined) : io::remove(path);
       if (!removed) return removed.error();
       has_removed_ = has_removed_ || *removed;
     }
@@ -188,6 +191,7 @@ class run {
     }
     if ((first && first != segment.first) || (last && last != segment.last)) return skip("it was changed meanwhile");
     one.check = known_.check_of(segment.number);
+    one.of = known_.file_of(segment.number);
     auto token = random_token();
     if (!token) return std::move(token.error());
     one.token = std::move(*token);
@@ -198,7 +202,7 @@ class run {
     std::vector<victim> victims;
     segment::planned_deletions planned;
     for (planned_deletion& plan : plans) {
-      victims.push_back({std::move(plan), std::nullopt, {}, {}});
+      victims.push_back({.plan = std::move(plan), .claimed = std::nullopt});
       const auto is_ready = prepare(victims.back());
       if (!is_ready) return is_ready.error();
       if (*is_ready) {
@@ -233,7 +237,7 @@ class run {
     }
     if (auto failed = record(records)) return failed;
     for (victim& one : victims) {
-      if (auto failed = remove_files(one.plan.segment)) return failed;
+      if (auto failed = remove_files(one.plan.segment, &one.of)) return failed;
       outcome_.deleted.push_back(std::move(one.plan));
     }
     return std::nullopt;

@@ -103,6 +103,8 @@ class inventory {
 
   // The check of a segment that was measured, decoded; empty where it is not known.
   std::string check_of(std::uint64_t number) const;
+  // The file of a segment that was measured.
+  io::file_status file_of(std::uint64_t number) const;
 
   // The holds that the log's events tell of (told_holds.cpp). Decodes the whole log, once: they are to be stored.
   result<std::vector<hold>> told_holds();

@@ -162,6 +162,11 @@ std::string inventory::check_of(std::uint64_t number) const {
   return found == known_.end() ? std::string() : found->second.content.check;
 }
 
+io::file_status inventory::file_of(std::uint64_t number) const {
+  const auto found = known_.find(number);
+  return found == known_.end() ? io::file_status{} : found->second.content.of;
+}
+
 void note_holds(segment_info& segment, const std::vector<hold>& holds) {
   constexpr std::size_t names_max = 16;
   segment.held_by.clear();

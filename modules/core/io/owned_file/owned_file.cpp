@@ -271,7 +271,7 @@ result<std::optional<std::string>> owned_file::set_aside() const {
   std::string when = to_string(timestamp{calls().now(), precision::microseconds});
   std::replace(when.begin(), when.end(), ':', '-');
   std::string aside = path_ + ".damaged-" + when.substr(0, when.find('+'));
-  if (auto failed = rename(path_, aside)) return std::move(*failed);
+  if (auto failed = rename_new(path_, aside, identity_)) return std::move(*failed);
   return std::optional(std::move(aside));
 }
 
@@ -279,8 +279,8 @@ std::optional<error> owned_file::remove_in_place() const {
   auto there = status_in_place();
   if (!there) return std::move(there.error());
   if (!*there) return std::nullopt;
-  auto removed = remove(path_);
-  if (!removed) return std::move(removed.error());
+  auto removed = remove(path_, identity_);
+  if (!removed && removed.error().system_code != ESTALE) return std::move(removed.error());
   return std::nullopt;
 }
 
