@@ -3,13 +3,16 @@
 // Disk pressure by stages, through the seam and on a real small file system; deletions while a log is written.
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <functional>
 #include <iterator>
@@ -217,6 +220,33 @@ TEST_F(Keeper, deletes_after_a_rotation_what_the_policy_says_and_tells) {
   EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{4, 5}));
   EXPECT_NE(heard_[0].message.find("3 segments from 1 to 3"), std::string::npos) << heard_[0].message;
   EXPECT_NE(heard_[0].message.find("15 events"), std::string::npos) << heard_[0].message;
+}
+
+// The segment would take hours to read.
+TEST_F(Keeper, that_is_destroyed_stops_in_the_middle_of_a_segment) {
+  add_segments(2);
+  const std::string longest = log_.closed_name(1, long_ago, false);
+  std::filesystem::resize_file(longest, std::uintmax_t{1} << 40);
+  struct stat status = {};
+  ASSERT_EQ(::stat(longest.c_str(), &status), 0);
+  std::atomic<int> reads = 0;
+  const support::hooked_calls calls([&](support::system_call& one) -> std::int64_t {
+    struct stat read = {};
+    const bool is_read = one.which == support::call::read_at && ::fstat(one.fd, &read) == 0 && read.st_ino == status.st_ino;
+    if (!is_read) return one.run();
+    std::memset(one.space, 'x', one.count);
+    one.space[one.count - 1] = '\n';
+    ++reads;
+    return static_cast<std::int64_t>(one.count);
+  });
+  {
+    annals::keeper keeper = make({.keep_segments = 1}, {});
+    keeper.after_rotation();
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
+    while (reads < 100 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+  }
+  EXPECT_GE(reads, 100);
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{1, 2}));
 }
 
 TEST_F(Keeper, considers_deletions_with_the_first_write_and_then_every_minute) {
