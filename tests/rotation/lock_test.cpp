@@ -252,6 +252,11 @@ TEST_F(lock_of_a_log, is_not_created_by_a_user_who_would_keep_the_owner_out_and_
       status.owner = 1234;
       return failed;
     }
+    int status_of(int fd, annals::io::file_status& status) noexcept override {
+      const int failed = system_calls::status_of(fd, status);
+      status.owner = user;  // what it creates is its own
+      return failed;
+    }
     int set_owner(int, std::uint32_t owner, std::uint32_t) noexcept override {
       given_to = owner;
       return 0;
