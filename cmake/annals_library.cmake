@@ -89,6 +89,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/delivery/ring/drain/drain.cpp
   modules/delivery/ring/drain/owned_ring.cpp
   modules/delivery/ring/drain/ring_delivery.cpp
+  modules/delivery/ring/queue.cpp
   modules/delivery/ring/ring.cpp
   modules/host/config/check_config.cpp
   modules/host/plugin/elf/elf.cpp

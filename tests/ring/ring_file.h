@@ -103,4 +103,19 @@ class a_queue : public testing::Test {
   ring_file file{directory / "ring"};
 };
 
+// A ring with events whose owner died. Returns their lines.
+inline std::string as_dead_owner_leaves_it(const std::string& ring_path, std::size_t count, std::size_t line_bytes) {
+  ring_file made(ring_path);
+  auto queue = made.queue();
+  std::string lines;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::string line = R"({"ts":"2026-01-31T23:59:59+00:00","container":"web","action":")" + std::to_string(i) + '"';
+    line.resize(std::max(line.size(), line_bytes), ' ');
+    line += "}\n";
+    put(queue, line);
+    lines += line;
+  }
+  return lines;
+}
+
 }  // namespace support

@@ -453,3 +453,12 @@ class queue {
 };
 
 }  // namespace annals::ring
+
+// --- for the units of this module -------------------------------------------------------------------------------------------
+
+namespace annals::ring {
+
+// Why `line`, the copy of the line of the record at `word`, is not the one that this header was made for; or empty.
+std::string_view fault_of_record(std::string_view line, std::uint64_t header, std::uint64_t word) noexcept;
+
+}  // namespace annals::ring
