@@ -70,6 +70,21 @@ TEST(parse_timestamp, brings_every_offset_to_utc) {
   EXPECT_EQ(annals::parse_timestamp("2026-03-07T12:00:00.1234567899Z"), at(1772884800, 123'456, precision::microseconds));
 }
 
+TEST(parse_timestamp, reads_offsets_as_iso_8601_has_them) {
+  EXPECT_EQ(annals::parse_timestamp("2026-03-07T14:00:00+0200"), at(1772884800));
+  EXPECT_EQ(annals::parse_timestamp("2026-03-07T14:00:00+02"), at(1772884800));
+  EXPECT_EQ(annals::parse_timestamp("2026-03-07T06:30:00-0530"), at(1772884800));
+}
+
+TEST(parse_timestamp, reads_a_leap_second_as_the_last_microsecond_of_its_day) {
+  const auto last = at(1483228799, 999'999).time;  // 2016-12-31
+  for (const std::string_view text :
+       {"2016-12-31T23:59:60Z", "2016-12-31T23:59:60.5+00:00", "2016-12-31T15:59:60-08:00", "2017-01-01T00:59:60+0100"}) {
+    ASSERT_TRUE(annals::parse_timestamp(text)) << text;
+    EXPECT_EQ(annals::parse_timestamp(text)->time, last) << text;
+  }
+}
+
 TEST(parse_timestamp, refuses_everything_else) {
   for (const std::string_view text : {"",
                                       "2026",
@@ -80,9 +95,17 @@ TEST(parse_timestamp, refuses_everything_else) {
                                       "2026-13-01T00:00:00Z",
                                       "2026-03-07T24:00:00Z",
                                       "2026-03-07T12:60:00Z",
-                                      "2026-03-07T23:59:60Z",
+                                      "2026-03-07T12:59:60Z",
+                                      "2026-03-07T23:58:60Z",
+                                      "2026-03-07T23:59:61Z",
+                                      "2026-03-07T23:59:60+01:00",
                                       "2026-03-07T12:00:00.Z",
-                                      "2026-03-07T12:00:00+0200",
+                                      "2026-03-07T12:00:00+2",
+                                      "2026-03-07T12:00:00+02:",
+                                      "2026-03-07T12:00:00+020",
+                                      "2026-03-07T12:00:00+02:0",
+                                      "2026-03-07T12:00:00+02000",
+                                      "2026-03-07T12:00:00+",
                                       "2026-03-07T12:00:00+24:00",
                                       "2026-03-07T12:00:00Z ",
                                       " 2026-03-07T12:00:00Z",

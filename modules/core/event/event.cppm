@@ -188,8 +188,9 @@ inline constexpr std::size_t timestamp_bytes_max = 32;  // "2026-11-23T09:00:00.
 std::size_t format_timestamp(const timestamp& ts, char* out) noexcept;
 std::string to_string(const timestamp& ts);  // empty where format_timestamp gives 0
 
-// Reads an RFC 3339 date-time with any offset ("Z", "+02:00"); the precision follows the digits given: none, up to three,
-// more (digits past the sixth are dropped). Nothing for anything else, a leap second included.
+// Reads an RFC 3339 date-time with any offset ("Z", "+02:00"; also "+0200" and "+02", as ISO 8601 has them). The precision
+// follows the digits given: none, up to three, more (digits past the sixth are dropped). A leap second (23:59:60 UTC) is read
+// as the last microsecond before it, and so belongs to its day. Returns nothing for anything else.
 std::optional<timestamp> parse_timestamp(std::string_view text) noexcept;
 
 // --- an event to be written: views, valid for the duration of the call ------------------------------------------------

@@ -113,7 +113,8 @@ std::string to_string(const timestamp& ts) {
   return std::string(text, format_timestamp(ts, text));
 }
 
-// RFC 3339, section 5.6. Lower-case "t" and "z" and a space for "T" are allowed there, so they are here.
+// RFC 3339, section 5.6. Lower-case "t" and "z" and a space for "T" are allowed there, so they are here. ISO 8601 has offsets
+// without a colon, and without minutes.
 std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
   digit_reader in(text);
   const auto y = in.number(4);
@@ -127,7 +128,7 @@ std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
   const auto mi = in.number(2);
   if (!mi || !in.any_of(":")) return std::nullopt;
   const auto s = in.number(2);
-  if (!s || *h > 23 || *mi > 59 || *s > 59) return std::nullopt;
+  if (!s || *h > 23 || *mi > 59 || *s > 60) return std::nullopt;
   const year_month_day date(year(*y), month(static_cast<unsigned>(*mo)), day(static_cast<unsigned>(*d)));
   if (!date.ok()) return std::nullopt;
 
@@ -146,16 +147,22 @@ std::optional<timestamp> parse_timestamp(std::string_view text) noexcept {
   if (in.any_of("+-")) {
     const int sign = in.taken() == '-' ? -1 : 1;
     const auto oh = in.number(2);
-    if (!oh || !in.any_of(":")) return std::nullopt;
-    const auto om = in.number(2);
-    if (!om || *oh > 23 || *om > 59) return std::nullopt;
+    const bool has_minutes = !in.done();
+    (void)in.any_of(":");
+    const auto om = has_minutes ? in.number(2) : std::optional(0);
+    if (!oh || !om || *oh > 23 || *om > 59) return std::nullopt;
     offset = minutes(sign * (*oh * 60 + *om));
   } else if (!in.any_of("Zz")) {
     return std::nullopt;
   }
   if (!in.done()) return std::nullopt;
 
-  const time_point time = sys_days(date) + hours(*h) + minutes(*mi) + seconds(*s) - offset + microseconds(fraction);
+  const sys_seconds minute = sys_days(date) + hours(*h) + minutes(*mi) - offset;
+  time_point time = minute + seconds(*s) + microseconds(fraction);
+  if (*s == 60) {  // a leap second: only at the end of a day of UTC
+    if (minute + seconds(60) != ceil<days>(minute)) return std::nullopt;
+    time = minute + seconds(60) - microseconds(1);
+  }
   if (time < earliest || time > latest + microseconds(999'999)) return std::nullopt;
   return timestamp{time, digits == 0 ? precision::seconds : digits <= 3 ? precision::milliseconds : precision::microseconds};
 }

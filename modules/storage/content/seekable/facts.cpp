@@ -104,8 +104,7 @@ inline std::optional<time_point> line_reader::time_at(const char* text, const ch
       std::memcpy(day_text_, text, sizeof day_text_);
       day_ = day->time;
     }
-    const auto within = time_of_day(text + 11);
-    return within ? std::optional(day_ + *within) : std::nullopt;
+    if (const auto within = time_of_day(text + 11)) return day_ + *within;
   }
   constexpr std::ptrdiff_t text_bytes_max = 64;
   const std::string_view rest(text, static_cast<std::size_t>(std::min(end - text, text_bytes_max)));
