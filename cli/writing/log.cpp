@@ -110,7 +110,7 @@ class json_lines_import {
 
   // False when nothing more can be logged.
   bool take(std::string_view line) {
-    const auto event = annals::json::decode_line(line);
+    const auto event = annals::json::decode_line(line, {.keep_numbers = true, .refuse_repeated = true});
     if (!event) return refuse(event.error().message);
     for (const auto& [name, text] : {std::pair{"container", &event->container}, std::pair{"action", &event->action}}) {
       if (text->empty() && event->find(name) == nullptr) return refuse(std::string("\"") + name + "\" is missing or empty");

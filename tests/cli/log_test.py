@@ -108,6 +108,22 @@ class Log(CommandTest):
         self.assertEqual(json.loads(lines[2])["action"], "c")
         self.assertEqual(len(lines), 3)
 
+    def test_numbers_are_logged_as_they_were_given(self):
+        given = b'{"container":"web","action":"a","n":[1.50],"t":1760262716.123456789,"m":12345678901234567.89,"z":1.50,"e":1E5,"i":7}\n'
+        self.run_annals("log", self.log, "--jsonl", stdin=given)
+        self.assertTrue(self.lines()[0].endswith(given[1:].strip()), self.lines())
+
+    def test_a_line_with_a_name_twice_is_reported(self):
+        _, err = self.run_annals("log", self.log, "--jsonl", stdin=b'{"container":"web","action":"a","k":1,"k":2}\n', code=1)
+        self.assertIn('line 1: the name "k" stands twice', err)
+        self.run_annals("log", self.log, "--jsonl", stdin=b'{"container":"web","action":"a","k":{"k":2}}\n')
+
+    def test_leap_seconds_and_offsets_without_a_colon_are_times(self):
+        given = b"".join(b'{"ts":"%s","container":"web","action":"a"}\n' % ts
+                         for ts in (b"2016-12-31T23:59:60Z", b"2026-03-07T14:00:00+0200"))
+        self.run_annals("log", self.log, "--jsonl", stdin=given)
+        self.assertEqual([json.loads(line)["ts"] for line in self.lines()], ["2016-12-31T23:59:59+00:00", "2026-03-07T12:00:00+00:00"])
+
     def test_bad_json_lines_are_reported_with_their_number_and_the_good_ones_kept(self):
         good = b'{"container":"web","action":"ok"}\n'
         bad = [b"not json\n", b"[1]\n", b'{"container":"web"}\n', b'{"action":"x"}\n', b'{"container":5,"action":"x"}\n',

@@ -99,6 +99,29 @@ TEST(decode_line, keeps_every_type_of_value) {
   EXPECT_EQ(std::get<annals::stored_json>(*e.find("o")).text, R"({"k":[true,null]})");
 }
 
+TEST(decode_line, keeps_the_text_of_numbers_when_told_so) {
+  const std::string line = R"({"a":1760262716.123456789,"b":12345678901234567.89,"c":1.50,"d":1E5,"e":-0.0,"f":7})";
+  const auto e = annals::json::decode_line(line, {.keep_numbers = true});
+  ASSERT_TRUE(e);
+  std::string texts;
+  for (const annals::stored_field& f : e->fields) {
+    const auto* const number = std::get_if<annals::stored_json>(&f.value);
+    if (number != nullptr) texts += number->text + " ";
+  }
+  EXPECT_EQ(texts, "1760262716.123456789 12345678901234567.89 1.50 1E5 -0.0 ");
+  EXPECT_EQ(std::get<std::int64_t>(*e->find("f")), 7);
+}
+
+TEST(decode_line, refuses_a_repeated_name_when_told_so) {
+  for (const char* line : {R"({"x":1,"y":2,"x":1})", R"({"ts":"a","ts":"b"})", R"({"x":1,"x":2})"}) {
+    EXPECT_TRUE(annals::json::decode_line(line)) << line;
+    const auto refused = annals::json::decode_line(line, {.refuse_repeated = true});
+    ASSERT_FALSE(refused) << line;
+    EXPECT_NE(refused.error().message.find("stands twice"), std::string::npos) << refused.error().message;
+  }
+  EXPECT_TRUE(annals::json::decode_line(R"({"x":{"x":1}})", {.refuse_repeated = true}));
+}
+
 TEST(decode_line, lets_the_last_of_a_repeated_name_count) {
   const annals::event e = decoded(R"({"action":"a","x":1,"y":[1],"action":"b","x":"two","y":3})");
   EXPECT_EQ(e.action, "b");

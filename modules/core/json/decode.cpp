@@ -49,6 +49,8 @@ class event_builder {
   using error_code = boost::system::error_code;
   using nested_rewriter = rewriter<string_output>;
 
+  explicit event_builder(const decode_options& options) : options_(options) {}
+
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
 
@@ -110,7 +112,8 @@ class event_builder {
     if (depth_ > 1) return nested_->on_double(value, part, ec);
     text_.append(part.data(), part.size());
     std::string number = std::exchange(text_, {});
-    return depth_ == 1 ? keep(exact_number(std::move(number)), ec) : refuse(ec);
+    if (depth_ != 1) return refuse(ec);
+    return keep(options_.keep_numbers ? stored_json{std::move(number)} : exact_number(std::move(number)), ec);
   }
   bool on_bool(bool value, error_code& ec) {
     if (depth_ > 1) return nested_->on_bool(value, ec);
@@ -126,8 +129,26 @@ class event_builder {
   // Why the line was refused, where that is no matter of syntax.
   std::string_view refusal() const noexcept { return refusal_; }
 
+  // A name that stands twice; nothing where none does, and afterwards.
+  std::optional<std::string> drop_repeated() {
+    // A repeated name keeps its first place and its last value, as in Python.
+    std::unordered_map<std::string_view, std::size_t> first;
+    std::vector<bool> repeats(fields_.size());
+    std::optional<std::string> name;
+    for (std::size_t i = 0; i < fields_.size(); ++i) {
+      const auto [at, fresh] = first.try_emplace(fields_[i].name, i);
+      if (fresh) continue;
+      fields_[at->second].value = std::move(fields_[i].value);
+      repeats[i] = true;
+      if (!name) name = fields_[i].name;
+    }
+    if (!name) return name;
+    std::size_t i = 0;
+    std::erase_if(fields_, [&](const stored_field&) { return repeats[i++]; });
+    return name;
+  }
+
   event take() {
-    drop_repeated();
     event made;
     for (stored_field& f : fields_) {
       std::string* const string = std::get_if<std::string>(&f.value);
@@ -183,22 +204,7 @@ class event_builder {
     return true;
   }
 
-  // A repeated name keeps its first place and its last value, as in Python.
-  void drop_repeated() {
-    std::unordered_map<std::string_view, std::size_t> first;
-    std::vector<bool> repeats(fields_.size());
-    bool any = false;
-    for (std::size_t i = 0; i < fields_.size(); ++i) {
-      const auto [at, fresh] = first.try_emplace(fields_[i].name, i);
-      if (fresh) continue;
-      fields_[at->second].value = std::move(fields_[i].value);
-      repeats[i] = any = true;
-    }
-    if (!any) return;
-    std::size_t i = 0;
-    std::erase_if(fields_, [&](const stored_field&) { return repeats[i++]; });
-  }
-
+  const decode_options& options_;
   std::vector<stored_field> fields_;
   std::string name_;
   std::string text_;
@@ -209,14 +215,18 @@ class event_builder {
 
 }  // namespace
 
-result<event> decode_line(std::string_view line) {
+result<event> decode_line(std::string_view line, const decode_options& how) {
   boost::json::parse_options options;
   options.max_depth = limits::json_depth_max + 1;  // a raw value of the full depth, inside the line's object
-  boost::json::basic_parser<event_builder> parser(options);
+  boost::json::basic_parser<event_builder> parser(options, how);
   if (const boost::system::error_code ec = parse_all(parser, line)) {
     return error{
         errc::invalid_json, 0,
         parser.handler().refusal().empty() ? "not valid JSON: " + ec.message() : std::string(parser.handler().refusal())};
+  }
+  const auto repeated = parser.handler().drop_repeated();
+  if (repeated && how.refuse_repeated) {
+    return error{errc::invalid_json, 0, "the name " + quoted(*repeated) + " stands twice in it; expected each name once"};
   }
   event made = parser.handler().take();
   made.line = line;

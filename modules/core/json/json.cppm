@@ -40,10 +40,15 @@ result<std::size_t> encode_line(const line_parts& parts, char* out);
 // The beginning of `text`, up to 64 bytes, as a JSON string: foreign text in a message of ours. Any thread.
 std::string quoted(std::string_view text);
 
+struct decode_options {
+  bool keep_numbers = false;     // numbers with a fraction or an exponent become stored_json: their text, not a rounded double
+  bool refuse_repeated = false;  // a name that stands twice in the line's object is an error; else its last value counts
+};
+
 // The event in `line` (without its newline; white space around the object is allowed), or why there is none
 // (invalid_json: not JSON, not UTF-8, not an object, nested deeper than limits::json_depth_max, of more names than
 // limits::read_fields_max). Takes no more memory than four times the line's, and 1 MiB. Any thread.
-result<event> decode_line(std::string_view line);
+result<event> decode_line(std::string_view line, const decode_options& options = {});
 
 // --- the time of a line ------------------------------------------------------------------------------------------------------
 
