@@ -99,7 +99,7 @@ struct segment_reader::state {
   std::uint64_t end_of(std::size_t frame) const { return table.frames[frame].offset + *table.frames[frame].bytes; }
   bool is_whole(std::size_t frame) const noexcept;
   void hold(std::size_t frame, std::uint64_t skipped);
-  void note(std::size_t frame, const std::optional<seekable::finding>& damage);
+  void note(std::size_t frame, const seekable::decoder::outcome& decoded);
 };
 
 segment_reader::segment_reader() = default;
@@ -192,7 +192,7 @@ std::optional<error> segment_reader::state::read_table() {
   if (!read) return std::move(read.error());
   table = std::move(*read);
   for (const seekable::finding& found : table.findings)
-    losses.push_back({found.compressed_offset, found.compressed_bytes, found.cause});
+    losses.push_back({found.compressed_offset, found.compressed_bytes, found.cause, found.known});
   table.findings.clear();
   reported.resize(table.frames.size());
   decoder.emplace(*file, path);
@@ -200,10 +200,12 @@ std::optional<error> segment_reader::state::read_table() {
 }
 
 // The first report of a frame's damage is the one that counts; it is met again whenever the frame is.
-void segment_reader::state::note(std::size_t frame, const std::optional<seekable::finding>& damage) {
+void segment_reader::state::note(std::size_t frame, const seekable::decoder::outcome& decoded) {
+  const auto& damage = decoded.damage;
   if (!damage || reported[frame]) return;
   reported[frame] = true;
-  losses.push_back({damage->compressed_offset, damage->compressed_bytes, damage->cause});
+  losses.push_back({damage->compressed_offset, damage->compressed_bytes, damage->cause, damage->known});
+  if (decoded.bytes == 0) losses.back().known = table.frames[frame].known;  // of a part of its lines it says nothing
 }
 
 // May the frame be kept whole once it is decoded?
@@ -235,7 +237,7 @@ void segment_reader::state::size_frames(std::uint64_t until) {
     std::uint64_t bytes = 0;
     if (!next.bytes) {
       const auto outcome = decoder->decode(next, [](std::string_view) { return true; });
-      note(sized, outcome.damage);
+      note(sized, outcome);
       bytes = outcome.bytes;
     }
     size(sized, bytes);
@@ -270,13 +272,13 @@ void segment_reader::state::hold(std::size_t frame, std::uint64_t skipped) {
         return held.size() < held_bytes_max;
       },
       skipped);
-  note(frame, outcome.damage);
+  note(frame, outcome);
   const std::optional<std::uint64_t> expected = table.frames[frame].bytes;
   if (outcome.contradicts) {
     resize(frame, outcome.bytes);
   } else if (expected && skipped + held.size() > *expected) {  // it is longer than what is held of it
     const auto counted = decoder->decode(table.frames[frame], [](std::string_view) { return true; });
-    note(frame, counted.damage);
+    note(frame, counted);
     resize(frame, counted.bytes);
   }
 }
@@ -370,7 +372,7 @@ bool segment_reader::can_go_back() {
     return bytes <= held_bytes_max;
   });
   if (bytes > held_bytes_max) return false;
-  s.note(index, outcome.damage);
+  s.note(index, outcome);
   if (index != 0) {
     while (s.sized < index) s.size_frames(s.sized == 0 ? 0 : s.end_of(s.sized - 1));
   }
@@ -477,7 +479,7 @@ result<bool> segment_reader::each(std::uint64_t offset, std::uint64_t end, const
       more = given.bytes.empty() || take(given);
       return more;
     });
-    s.note(i, outcome.damage);
+    s.note(i, outcome);
     if (!more) return false;
     s.size(i, outcome.bytes);
     if (outcome.contradicts) s.resize(i, outcome.bytes);

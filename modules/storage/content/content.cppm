@@ -30,6 +30,7 @@ struct loss {
   std::uint64_t file_offset = 0;
   std::uint64_t file_bytes = 0;
   std::string cause;
+  std::optional<seekable::facts> known = {};  // of the lost lines, where the file records them
 };
 
 // Bytes that stand together, at `offset`. Valid until the next call of who gave it.

@@ -60,10 +60,11 @@ class growing_table {
     for (frame& f : made_.frames) f.known.reset();
   }
 
-  inline void report(std::uint64_t offset, std::uint64_t bytes, std::string cause) {
+  inline void report(std::uint64_t offset, std::uint64_t bytes, std::string cause, const std::optional<facts>& known = {}) {
     all_sizes_known_ = false;
-    if (made_.findings.size() < findings_max) return made_.findings.push_back({offset, bytes, std::move(cause)});
+    if (made_.findings.size() < findings_max) return made_.findings.push_back({offset, bytes, std::move(cause), known});
     finding& last = made_.findings.back();
+    last.known.reset();
     last.cause = "more damage than is told of one by one, between here and the end";
     last.compressed_bytes = offset + bytes - std::min(last.compressed_offset, offset);
   }

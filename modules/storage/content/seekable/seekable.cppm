@@ -83,7 +83,8 @@ struct frame {
 struct finding {
   std::uint64_t compressed_offset = 0;
   std::uint64_t compressed_bytes = 0;
-  std::string cause;  // what was found, what was expected
+  std::string cause;                // what was found, what was expected
+  std::optional<facts> known = {};  // of the lines that are lost, where the file records them
 };
 
 struct table {

@@ -156,11 +156,22 @@ class walk {
     return size_;
   }
 
+  // What the seek table of ours says of the frames that stood there. Nothing where it does not know each of them.
+  std::optional<facts> facts_between(std::uint64_t begin, std::uint64_t end) const {
+    std::optional<facts> all;
+    for (const frame& one : plan_) {
+      if (one.compressed_offset < begin || one.compressed_offset >= end) continue;
+      if (!one.known || one.compressed_offset + one.compressed_bytes > end) return std::nullopt;
+      all = all ? joined(*all, *one.known) : *one.known;
+    }
+    return all;
+  }
+
   void report(std::uint64_t begin, std::uint64_t end, const chain& here) {
     const char* const cause = here.end == chain_end::cut ? "a frame that reaches beyond the next one; its blocks are damaged"
                               : here.content_bytes       ? "a frame whose blocks are damaged"
                                                          : "no zstd frame; expected one, or a skippable one";
-    made_.report(begin, end - begin, cause);
+    made_.report(begin, end - begin, cause, facts_between(begin, end));
     at_ = end;
   }
 
