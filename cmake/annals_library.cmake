@@ -96,6 +96,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/host/plugin/objects.cpp
   modules/host/plugin/plugin.cpp
   modules/host/plugin/registry.cpp
+  modules/read/reader/address.cpp
   modules/read/reader/crew.cpp
   modules/read/reader/cursor.cpp
   modules/read/reader/follow.cpp

@@ -9,7 +9,7 @@ printf '%s\n' '{"container":"web","action":"allowed","dest":"cdn.example"}' | an
 annals tail -n 20 audit.jsonl --output pretty
 annals tail -n 20 audit.jsonl | jq -r 'select(.action == "denied") | .dest'
 
-annals query audit.jsonl --since yesterday --dest '203.0.113.*' --output count
+annals query audit.jsonl --since yesterday --address 203.0.113.0/24 --output count
 annals cat audit.jsonl | jq -r .container | sort | uniq -c
 
 # The same lines, read without annals.

@@ -12,7 +12,7 @@ cp audit.jsonl audit.jsonl-20261101
 gzip -k audit.jsonl && mv audit.jsonl.gz audit.jsonl.3.gz
 
 # who talked to 203.0.113.7 since yesterday?
-annals query audit.jsonl --since yesterday --dest '203.0.113.7*'
+annals query audit.jsonl --since yesterday --address 203.0.113.7
 # how many were denied in the last three hours?
 annals query audit.jsonl --since -3h --action denied --output count
 # a day in November, for a spreadsheet
@@ -22,7 +22,7 @@ annals query audit.jsonl --contains cdn.example --threads 2
 
 annals cat audit.jsonl | jq -r .dest | sort | uniq -c
 
-annals query audit.jsonl.1 audit.jsonl-20261101 --dest '203.0.113.7*'
+annals query audit.jsonl.1 audit.jsonl-20261101 --address 203.0.113.7
 
 gzip -dc audit.jsonl.3.gz | zstd -q -o audit.jsonl.3.zst
 annals tail audit.jsonl.3.zst

@@ -10,7 +10,7 @@ int main() {
   log.log_event("mail", "allowed", {.dest = "198.51.100.2:25"});
 
   const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
-  const annals::scan_filter filter = {.since = now - std::chrono::hours(1), .dest = annals::text_match{"203.0.113.", true}};
+  const annals::scan_filter filter = {.since = now - std::chrono::hours(1), .dest = annals::text_match{"203.0.113.*", true}};
   const auto print = [](const annals::event& e) {
     std::cout << e.ts << ' ' << e.container << ' ' << e.action << '\n';
     return true;  // false: enough

@@ -20,7 +20,7 @@ _annals() {
     'plugin --case' | 'plugin --deadline' | 'plugin --options') return ;;
     'query --output') COMPREPLY=($(compgen -W 'pretty json csv count' -- "$current")); return ;;
     'query --since' | 'query --until') COMPREPLY=($(compgen -W 'now today yesterday' -- "$current")); return ;;
-    'query --container' | 'query --action' | 'query --dest' | 'query --contains' | 'query --threads') return ;;
+    'query --container' | 'query --action' | 'query --dest' | 'query --address' | 'query --contains' | 'query --threads') return ;;
     'tail --output') COMPREPLY=($(compgen -W 'pretty json' -- "$current")); return ;;
     'tail -n' | 'tail --lines' | 'archive --level' | 'archive --plugin' | 'log --dest' | 'log --detail' | 'log --field') return ;;
   esac
@@ -30,7 +30,7 @@ _annals() {
     'verify -'*) COMPREPLY=($(compgen -W '--threads --help' -- "$current")) ;;
     'cat -'*) COMPREPLY=($(compgen -W '--help' -- "$current")) ;;
     'query -'*)
-      COMPREPLY=($(compgen -W '--since --until --local --container --action --dest --contains --output --threads --help' -- "$current"))
+      COMPREPLY=($(compgen -W '--since --until --local --container --action --dest --address --contains --output --threads --help' -- "$current"))
       ;;
     'archive -'*) COMPREPLY=($(compgen -W '--level --plugin --help' -- "$current")) ;;
     'recover -'*) COMPREPLY=($(compgen -W '--help' -- "$current")) ;;

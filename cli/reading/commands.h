@@ -25,9 +25,10 @@ struct query_arguments {
   std::string since;  // as parse_human_time reads it; empty: not given
   std::string until;
   bool local = false;                    // times without an offset are of the local zone, not UTC
-  std::optional<std::string> container;  // with a `*` at the end: what begins so
+  std::optional<std::string> container;  // with `*` or `?` in it: a pattern
   std::optional<std::string> action;
   std::optional<std::string> dest;
+  std::optional<std::string> address;  // as annals::parse_address_match reads it
   std::string contains;
   output_form output = output_form::automatic;
   unsigned threads = 1;

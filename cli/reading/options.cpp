@@ -26,6 +26,20 @@ std::string is_time(const std::string& given) {
          "'";
 }
 
+std::string is_address(const std::string& given) {
+  if (annals::parse_address_match(given)) return {};
+  return "expected an IP address, a range of them or one with a port, like 203.0.113.7, 203.0.113.0/24, 203.0.113.7:443, "
+         "2001:db8::/32 or [2001:db8::1]:443, found '" +
+         given + "'";
+}
+
+// A destination that is a range of addresses is compared as a text, and would not be found in silence.
+std::string is_no_range(const std::string& given) {
+  if (given.find('/') == std::string::npos || !annals::parse_address_match(given)) return {};
+  return "expected a destination as events have it, found the range '" + given + "'; to find addresses in it: --address " +
+         given;
+}
+
 output_form form_of(const std::string& name) {
   return name == "pretty" ? output_form::pretty
          : name == "json" ? output_form::json
@@ -75,11 +89,21 @@ void add_query(CLI::App& app, chosen_command& run) {
       ->check(is_time)
       ->type_name("TIME");
   query->add_flag("--local", arguments->local, "Times without an offset are in the local time zone, not UTC");
-  query->add_option("--container", arguments->container, "What the event is about. C* matches all that begins with C")
+  query
+      ->add_option("--container", arguments->container,
+                   "What the event is about. With * (any text) or ? (one character), a pattern;\n"
+                   "\\* and \\? are the characters themselves")
       ->type_name("C");
-  query->add_option("--action", arguments->action, "What happened. A* as above")->type_name("A");
-  query->add_option("--dest", arguments->dest, "The destination. D* as above")->type_name("D");
-  query->add_option("--contains", arguments->contains, "A text anywhere in the line")->type_name("TEXT");
+  query->add_option("--action", arguments->action, "What happened. As above")->type_name("A");
+  query->add_option("--dest", arguments->dest, "The whole destination. As above")->check(is_no_range)->type_name("D");
+  query
+      ->add_option("--address", arguments->address,
+                   "The IP address of the destination, a range (203.0.113.0/24), or one with a port.\n"
+                   "Without a port: whatever the port is")
+      ->check(is_address)
+      ->type_name("ADDRESS");
+  query->add_option("--contains", arguments->contains, "A text anywhere in the line, however it is escaped there")
+      ->type_name("TEXT");
   query
       ->add_option_function<std::string>(
           "--output", [arguments](const std::string& name) { arguments->output = form_of(name); },
@@ -93,7 +117,7 @@ void add_query(CLI::App& app, chosen_command& run) {
       ->default_str("1");
   query->footer(
       "Examples:\n"
-      "  annals query audit.jsonl --since yesterday --until yesterday --dest '203.0.113.*'\n"
+      "  annals query audit.jsonl --since yesterday --until yesterday --address 203.0.113.0/24\n"
       "  annals query audit.jsonl --since -3h --action denied --output count\n\n"
       "TIME: now, today, yesterday, -3h (that long ago), 2026-11-01, 2026-11-01T14:30, RFC 3339.\n"
       "Exit status: 0 events found, 1 none found, 2 wrong usage, 3 input or output failed, 4 some of the log is damaged or\n"

@@ -66,13 +66,12 @@ void damage_printer::operator()(const annals::damage& found) {
   if (found.cause == cause_) {
     ++more_;
     bytes_ += found.bytes;
+    lines_ += found.lines.value_or(0);
     return;
   }
   flush();
   cause_ = found.cause;
-  std::string text = found.file + ": at offset " + std::to_string(found.offset) + ": ";
-  if (found.bytes != 0) text += std::to_string(found.bytes) + (found.in_compressed ? " compressed" : "") + " bytes skipped: ";
-  complain(found.is_unreadable ? found.cause : text + found.cause);
+  complain(to_string(found));
 }
 
 void damage_printer::operator()(const annals::gap& found) {
@@ -82,9 +81,12 @@ void damage_printer::operator()(const annals::gap& found) {
 }
 
 void damage_printer::flush() {
-  if (more_ != 0) complain("and " + std::to_string(more_) + " more of that kind, " + std::to_string(bytes_) + " bytes in all");
+  if (more_ != 0) {
+    complain("and " + std::to_string(more_) + " more of that kind, " + std::to_string(bytes_) + " bytes in all" +
+             (lines_ == 0 ? "" : ", with " + std::to_string(lines_) + " recorded events"));
+  }
   cause_.clear();
-  more_ = bytes_ = 0;
+  more_ = bytes_ = lines_ = 0;
 }
 
 bool is_log(const std::string& file) {

@@ -45,6 +45,7 @@ class damage_printer {
   std::string cause_;
   std::uint64_t more_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t lines_ = 0;
 };
 
 inline annals::read_options reporting_to(damage_printer& damages) {

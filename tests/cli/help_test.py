@@ -12,7 +12,7 @@ from command import CommandTest, main
 MANUAL = sys.argv[2]
 CLI = sys.argv[3]
 COMMANDS = {"log": ("--dest", "--detail", "--field", "--jsonl"), "tail": ("--lines", "--follow", "--output"),
-            "cat": (), "query": ("--since", "--until", "--local", "--container", "--action", "--dest", "--contains", "--output",
+            "cat": (), "query": ("--since", "--until", "--local", "--container", "--action", "--dest", "--address", "--contains", "--output",
                                  "--threads"),
             "archive": ("--level", "--plugin"), "plugins": ("--config", "--directory", "--output"), "segments": ("--output",), "rotate": (), "verify": ("--threads",),
             "prune": ("--config", "--keep-for", "--keep-bytes", "--keep-segments", "--keep-free", "--dry-run", "--yes", "--allow-younger"), "adopt": ("--yes",)}

@@ -71,6 +71,50 @@ class Query(CommandTest):
         self.assertEqual(self.query("--action", "denied", "--output", "count"), ["2"])
         self.assertEqual(self.query("--action", "denied", "--output", "count", "--threads", "3"), ["2"])
 
+    def test_patterns_and_addresses(self):
+        dests = ["203.0.113.7:443", "203.0.113.70:443", "198.51.100.7:443", "[2001:db8::1]:443", "what?"]
+        lines = self.log_of(*(line(f"2026-01-01T00:00:0{i}+00:00", dest=dest) for i, dest in enumerate(dests)))
+        self.assertEqual(self.query("--dest", "203.*:443"), list(lines[:2]))
+        self.assertEqual(self.query("--dest", "*.7:443"), [lines[0], lines[2]])
+        self.assertEqual(self.query("--dest", "203.0.113.?:443"), [lines[0]])
+        self.assertEqual(self.query("--dest", "what\\?"), [lines[4]])
+        self.assertEqual(self.query("--address", "203.0.113.7"), [lines[0]])
+        self.assertEqual(self.query("--address", "203.0.113.0/24"), list(lines[:2]))
+        self.assertEqual(self.query("--address", "2001:db8::/32"), [lines[3]])
+        self.assertEqual(self.query("--address", "[2001:db8::1]:443"), [lines[3]])
+        self.assertIn("--address 203.0.113.0/24", self.run_annals("query", self.log, "--dest", "203.0.113.0/24", code=2)[1])
+        self.assertIn("expected an IP address", self.run_annals("query", self.log, "--address", "cdn.example", code=2)[1])
+
+    def test_a_text_is_found_whoever_escaped_it(self):
+        lines = self.log_of('{"detail":"a\\u0026b"}', '{"detail":"say \\"closed\\""}', '{"action":"closed"}')
+        self.assertEqual(self.query("--contains", "a&b"), [lines[0]])
+        self.assertEqual(self.query("--contains", '"closed"'), list(lines[1:]))
+
+    def test_a_count_by_records_says_so(self):
+        self.log_of(line("2026-01-03T00:00:00+00:00"))
+        for day in (1, 2):
+            self.closed(day, "".join(line(f"2026-01-0{day}T00:{i // 60 % 60:02}:{i % 60:02}+00:00") + "\n" for i in range(1000)).encode())
+        self.run_annals("archive", self.log)
+        out, err = self.run_annals("query", self.log, "--output", "count")
+        self.assertEqual(out, "2001\n")
+        self.assertIn("2000 of these events were counted by the records", err)
+        out, err = self.run_annals("query", self.log, "--output", "count", "--since", "2026-01-02", "--threads", "2")
+        self.assertEqual(out, "1001\n")
+        self.assertIn("1000 of these events", err)
+        self.assertEqual(self.run_annals("query", self.log, "--output", "count", "--action", "denied"), ("2001\n", ""))
+        self.assertIn("2001 events", self.run_annals("verify", self.log)[0])
+
+    def test_damage_is_reported_in_events_and_times(self):
+        self.log_of(line("2026-01-03T00:00:00+00:00"))
+        path = self.closed(1, "".join(line(f"2026-01-01T00:{i // 60 % 60:02}:{i % 60:02}+00:00") + "\n" for i in range(1000)).encode())
+        self.run_annals("archive", self.log)
+        with open(path + ".zst", "r+b") as file:
+            file.seek(100)
+            file.write(b"\0" * 8)
+        for command in ("query", "cat", "tail", "verify"):
+            self.assertIn("audit-000001-20260101T000000Z.jsonl.zst: 1000 events between 2026-01-01T00:00:00+00:00 and "
+                          "2026-01-01T00:16:39+00:00 cannot be read", self.run_annals(command, self.log, code=4)[1])
+
     def test_csv_is_read_back_by_others_and_runs_no_formula(self):
         values = ["a,b", 'say "x"', "two\nlines", "=1+1", "@x", "-2", "+3", "\ttab", "plain"]
         self.log_of(*(line("2026-01-01T00:00:00+00:00", detail=value, n=1, s="t") for value in values))

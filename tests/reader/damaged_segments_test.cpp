@@ -322,6 +322,38 @@ void expect_little_memory(const std::string& path, std::uint64_t mib_max = 64) {
   }
 }
 
+// In every way that a frame can be lost alone: its content, its header, its magic number.
+TEST(damage_in_an_archive, says_how_many_lines_of_which_times_are_lost) {
+  const support::temp_directory dir;
+  segmented_log log(dir / "audit.jsonl");
+  log.append_events(2000);
+  log.rotate();
+  log.append_events(1);
+  log.compress(1);
+  const std::string path = log.path_of(1, true);
+  const std::string whole = content_of(path);
+  const annals::seekable::table table = annals::seekable::read_table(annals::seekable::source(whole)).value();
+  ASSERT_GT(table.frames.size(), 3U);
+  const annals::seekable::frame& lost = table.frames[1];
+  for (const std::uint64_t at :
+       {lost.compressed_offset + lost.compressed_bytes / 2, lost.compressed_offset + 4, lost.compressed_offset}) {
+    std::string altered = whole;
+    altered[static_cast<std::size_t>(at)] = static_cast<char>(altered[static_cast<std::size_t>(at)] ^ 0x55);
+    write_file(path, altered);
+    for (const seen& read : {by_tail(log.path()), by_scan(log.path()), by_scan(log.path(), 2), by_follow(log.path())}) {
+      EXPECT_EQ(read.lines.size() + lost.known->lines, log.events().size());
+      const auto found =
+          std::find_if(read.damages.begin(), read.damages.end(), [](const auto& d) { return d.lines.has_value(); });
+      ASSERT_NE(found, read.damages.end()) << at - lost.compressed_offset;
+      EXPECT_EQ(found->lines, lost.known->lines);
+      EXPECT_EQ(found->first, lost.known->earliest);
+      EXPECT_EQ(found->last, lost.known->latest);
+      EXPECT_NE(to_string(*found).find(std::to_string(*found->lines) + " events between 2026-03-01T00:"), std::string::npos)
+          << to_string(*found);
+    }
+  }
+}
+
 constexpr std::size_t mib = 1024 * 1024;
 
 TEST_F(damaged_segments, that_unpack_to_gigabytes_take_little_memory) {

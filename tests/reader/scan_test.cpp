@@ -91,9 +91,24 @@ std::u32string random_text(std::mt19937& random) {
   return text;
 }
 
-bool matches(const annals::text_match& wanted, const std::optional<std::string>& value) {
+// A wanted text, and what it asks of a value.
+struct wanted_text {
+  annals::text_match match;
+  std::string beginning;
+  std::string end;  // of a pattern
+};
+
+bool matches(const wanted_text& wanted, const std::optional<std::string>& value) {
   if (!value) return false;
-  return wanted.is_prefix ? value->starts_with(wanted.text) : *value == wanted.text;
+  if (!wanted.match.is_pattern) return *value == wanted.match.text;
+  return value->size() >= wanted.beginning.size() + wanted.end.size() && value->starts_with(wanted.beginning) &&
+         value->ends_with(wanted.end);
+}
+
+std::string quoted_pattern(const std::string& text) {
+  std::string pattern;
+  for (const char c : text) pattern += (c == '*' || c == '?' || c == '\\' ? "\\" : "") + std::string(1, c);
+  return pattern;
 }
 
 // Whichever way a line spells its strings, and whether it has its time first, late, twice or not at all.
@@ -125,13 +140,16 @@ TEST(scan, finds_what_decoding_every_line_finds) {
       annals::scan_filter filter;
       const auto value = [&] {
         const annals::event& any = events[random() % events.size()];
-        std::string wanted = random() % 2 == 0 ? any.container : any.dest.value_or("");
-        const bool is_prefix = random() % 2 == 0;
-        if (is_prefix) wanted.resize(random() % (wanted.size() + 1));
-        return annals::text_match{wanted, is_prefix};
+        const std::string text = random() % 2 == 0 ? any.container : any.dest.value_or("");
+        if (random() % 2 == 0) return wanted_text{{text, false}, {}, {}};
+        const std::size_t cut = random() % (text.size() + 1);
+        const std::string end = random() % 2 == 0 ? text.substr(cut + random() % (text.size() - cut + 1)) : std::string();
+        return wanted_text{{quoted_pattern(text.substr(0, cut)) + "*" + quoted_pattern(end), true}, text.substr(0, cut), end};
       };
-      if (random() % 2 == 0) filter.dest = value();
-      if (random() % 3 == 0) filter.container = value();
+      std::optional<wanted_text> dest;
+      std::optional<wanted_text> container;
+      if (random() % 2 == 0) filter.dest = (dest = value())->match;
+      if (random() % 3 == 0) filter.container = (container = value())->match;
       const auto second = [&] {
         return annals::parse_timestamp("2026-03-01T00:00:" + std::to_string(10 + random() % 50) + "Z")->time;
       };
@@ -142,8 +160,7 @@ TEST(scan, finds_what_decoding_every_line_finds) {
         const auto ts = annals::parse_timestamp(e.ts);
         const bool in_time = (!filter.since && !filter.until) || (ts && (!filter.since || ts->time >= *filter.since) &&
                                                                   (!filter.until || ts->time < *filter.until));
-        if (in_time && (!filter.dest || matches(*filter.dest, e.dest)) &&
-            (!filter.container || matches(*filter.container, e.container)))
+        if (in_time && (!dest || matches(*dest, e.dest)) && (!container || matches(*container, e.container)))
           expected.push_back(e.line);
       }
       ASSERT_EQ(scanned(dir / "audit.jsonl", filter, 1 + static_cast<unsigned>(i) % 2).lines, expected)
@@ -168,6 +185,167 @@ TEST(scan, finds_a_part_of_a_line_wherever_it_stands) {
     EXPECT_EQ(count("\\nsec", threads), 3U) << "as it is there";
     EXPECT_EQ(count("\n", threads), 3U) << "of a text, and not the end of a line";
     EXPECT_EQ(count("}\n{", threads), 0U);
+  }
+}
+
+// However a line spells its strings: the text is found in what they mean, or in the bytes of the line.
+TEST(scan, finds_a_part_of_a_line_whoever_escaped_it) {
+  const support::temp_directory dir;
+  std::mt19937 random(5);
+  std::string text;
+  std::vector<annals::event> events;
+  for (int i = 0; i < 500; ++i) {
+    const std::string line = "{\"dest\":\"" + spelled(random_text(random), random) + "\"}";
+    events.push_back(*annals::json::decode_line(line));
+    text += line + "\n";
+  }
+  write_file(dir / "audit.jsonl", text);
+  for (int i = 0; i < 200; ++i) {
+    const std::string& value = *events[random() % events.size()].dest;
+    std::size_t begin = random() % (value.size() + 1);
+    while (begin != 0 && begin < value.size() && (static_cast<unsigned char>(value[begin]) & 0xc0U) == 0x80) --begin;
+    const std::string part = value.substr(begin);
+    if (part.empty()) continue;
+    std::vector<std::string> found = scanned(dir / "audit.jsonl", {.contains = part}, 1 + static_cast<unsigned>(i) % 2).lines;
+    std::sort(found.begin(), found.end());
+    for (const annals::event& e : events) {
+      if (e.dest->find(part) == std::string::npos) continue;
+      EXPECT_TRUE(std::binary_search(found.begin(), found.end(), e.line)) << part << " in " << e.line;
+    }
+  }
+}
+
+TEST(scan, finds_escapes_of_other_programs) {
+  const support::temp_directory dir;
+  const std::vector<std::string> lines = {R"({"detail":"a\u0026b"})", R"({"detail":"https:\/\/x"})",
+                                          R"({"detail":"\u62D2\u5426"})", "{\"detail\":\"\xe6\x8b\x92\xe5\x90\xa6\"}",
+                                          R"({"detail":"\ud83d\ude00"})"};
+  std::string text;
+  for (const std::string& line : lines) text += line + "\n";
+  write_file(dir / "audit.jsonl", text);
+  const auto found = [&](const std::string& part) { return scanned(dir / "audit.jsonl", {.contains = part}).lines; };
+  EXPECT_EQ(found("a&b"), std::vector{lines[0]});
+  EXPECT_EQ(found("a\\u0026b"), std::vector{lines[0]}) << "as it stands there";
+  EXPECT_EQ(found("https://x"), std::vector{lines[1]});
+  EXPECT_EQ(found("\xe6\x8b\x92\xe5\x90\xa6"), (std::vector{lines[2], lines[3]}));
+  EXPECT_EQ(found("\xf0\x9f\x98\x80"), std::vector{lines[4]});
+}
+
+// One that looked for each form of a text behind each line would take minutes.
+TEST(scan, takes_no_more_time_for_a_text_that_has_an_escaped_form) {
+  const support::temp_directory dir;
+  std::string text;
+  const std::size_t count = 400'000;
+  for (std::size_t i = 0; i < count; ++i) text += "{\"action\":\"closed\"}\n";
+  write_file(dir / "audit.jsonl", text);
+  EXPECT_EQ(scanned(dir / "audit.jsonl", {.contains = "\"closed\""}).result.events, count);
+  EXPECT_EQ(scanned(dir / "audit.jsonl", {.contains = "\xe6\x8b\x92"}).result.events, 0U);
+}
+
+TEST(scan, knows_patterns) {
+  const support::temp_directory dir;
+  const std::vector<std::string> values = {"203.0.113.7:443",
+                                           "203.0.113.70:443",
+                                           "198.51.100.7:443",
+                                           "axb",
+                                           "a\xc3\xbc"
+                                           "b",
+                                           "a*b",
+                                           "",
+                                           "a\\b"};
+  std::string text;
+  for (const std::string& value : values) {
+    std::string escaped;
+    for (const char c : value) escaped += c == '\\' ? "\\\\" : std::string(1, c);
+    text += "{\"dest\":\"" + escaped + "\"}\n";
+  }
+  write_file(dir / "audit.jsonl", text + "{\"action\":\"without a destination\"}\n");
+  const auto found = [&](const std::string& pattern) {
+    std::string all;
+    (void)annals::scan(dir / "audit.jsonl", {.dest = annals::text_match{pattern, true}}, [&](const annals::event& e) {
+      all += *e.dest + " ";
+      return true;
+    });
+    return all;
+  };
+  EXPECT_EQ(found("203.*:443"), "203.0.113.7:443 203.0.113.70:443 ");
+  EXPECT_EQ(found("*.7:443"), "203.0.113.7:443 198.51.100.7:443 ");
+  EXPECT_EQ(found("*0*7*:443"), "203.0.113.7:443 203.0.113.70:443 198.51.100.7:443 ");
+  EXPECT_EQ(found("a?b"),
+            "axb a\xc3\xbc"
+            "b a*b a\\b ")
+      << "a character, of any number of bytes";
+  EXPECT_EQ(found("a\\*b"), "a*b ");
+  EXPECT_EQ(found("?*\\\\?"), "a\\b ");
+  EXPECT_EQ(found(""), " ");
+  EXPECT_EQ(found("?"), "");
+  EXPECT_EQ(found("*").size(), found("**").size());
+}
+
+TEST(scan, finds_addresses_in_ranges_and_with_ports) {
+  const support::temp_directory dir;
+  std::string text;
+  for (const char* dest :
+       {"203.0.113.7:443", "203.0.113.7", "203.0.113.70:443", "203.0.112.7:443", "[2001:db8::1]:443", "2001:DB8:0::1",
+        "[2001:db8:1::1]:8443", "[::ffff:203.0.113.7]:443", "fe80::1%eth0", "203.0.113.7:https", "x:203.0.113.7:443"}) {
+    text += std::string("{\"dest\":\"") + dest + "\"}\n";
+  }
+  write_file(dir / "audit.jsonl", text + "{\"action\":\"203.0.113.7\"}\n");
+  const auto found = [&](const std::string& wanted) {
+    const auto address = annals::parse_address_match(wanted);
+    EXPECT_TRUE(address) << wanted;
+    std::string all;
+    (void)annals::scan(dir / "audit.jsonl", {.address = address}, [&](const annals::event& e) {
+      all += *e.dest + " ";
+      return true;
+    });
+    return all;
+  };
+  EXPECT_EQ(found("203.0.113.7"), "203.0.113.7:443 203.0.113.7 [::ffff:203.0.113.7]:443 203.0.113.7:https ");
+  EXPECT_EQ(found("203.0.113.7:443"), "203.0.113.7:443 [::ffff:203.0.113.7]:443 ");
+  EXPECT_EQ(found("203.0.113.0/25:443"), "203.0.113.7:443 203.0.113.70:443 [::ffff:203.0.113.7]:443 ");
+  EXPECT_EQ(found("203.0.112.0/23:443"), "203.0.113.7:443 203.0.113.70:443 203.0.112.7:443 [::ffff:203.0.113.7]:443 ");
+  EXPECT_EQ(found("2001:db8::1"), "[2001:db8::1]:443 2001:DB8:0::1 ");
+  EXPECT_EQ(found("[2001:db8::1]:443"), "[2001:db8::1]:443 ");
+  EXPECT_EQ(found("2001:db8::/32"), "[2001:db8::1]:443 2001:DB8:0::1 [2001:db8:1::1]:8443 ");
+  EXPECT_EQ(found("[2001:db8::/32]:8443"), "[2001:db8:1::1]:8443 ");
+  EXPECT_EQ(found("fe80::1"), "fe80::1%eth0 ");
+  for (const char* none :
+       {"", "203.0.113", "203.0.113.7/33", "203.0.113.7:", "203.0.113.7:65536", "203.0.113.7/", "2001:db8::/129",
+        "[2001:db8::1", "[2001:db8::1]443", "cdn.example", "203.0.113.*", "::ffff:203.0.113.0/120", "203.0.113.7/8/8"}) {
+    EXPECT_FALSE(annals::parse_address_match(none)) << none;
+  }
+}
+
+// Only whole frames whose recorded times lie in the range, and nothing where a text is looked for.
+TEST(scan, counts_lines_by_their_records_when_told_so) {
+  const support::temp_directory dir;
+  segmented_log log(dir / "audit.jsonl");
+  for (int i = 0; i < 3; ++i) {
+    log.append_events(1000);
+    log.rotate();
+  }
+  log.append_events(10);
+  log.compress(1);
+  log.compress(2);
+  for (const unsigned threads : {1U, 3U}) {
+    const auto counted = [&](const annals::scan_filter& filter) {
+      return annals::scan(log.path(), filter, [](const annals::event&) { return true; },
+                          {.threads = threads, .count_recorded = true});
+    };
+    const auto all = counted({});
+    EXPECT_EQ(all.recorded, 2000U);
+    EXPECT_EQ(all.events, 1010U);
+    const auto since = annals::parse_timestamp("2026-03-01T00:08:20Z")->time;  // the 500th event
+    const auto until = annals::parse_timestamp("2026-03-01T00:25:00Z")->time;  // the 1500th
+    const auto some = counted({.since = since, .until = until});
+    EXPECT_EQ(some.recorded + some.events, 1000U);
+    EXPECT_GT(some.recorded, 0U);
+    EXPECT_GT(some.events, 0U) << "of frames that are only partly in the range";
+    const auto texts = counted({.action = annals::text_match{"7"}});
+    EXPECT_EQ(texts.recorded, 0U);
+    EXPECT_EQ(texts.events, 1U);
+    EXPECT_EQ(scanned(log.path(), {}, threads).result.recorded, 0U) << "not told so";
   }
 }
 

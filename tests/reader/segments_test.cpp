@@ -217,7 +217,9 @@ TEST_P(random_segments, are_filtered_as_decoding_every_line_would) {
     if (random.below(2) == 0) filter.since = at(random.below(4000));
     if (random.below(2) == 0) filter.until = at(random.below(6000));
     if (random.below(2) == 0) filter.container = annals::text_match{"c" + std::to_string(random.below(9)), false};
-    if (random.below(3) == 0) filter.action = annals::text_match{std::to_string(random.below(30)), random.below(2) == 0};
+    const std::string action = std::to_string(random.below(30));
+    const bool is_prefix = random.below(2) == 0;
+    if (random.below(3) == 0) filter.action = annals::text_match{action + (is_prefix ? "*" : ""), is_prefix};
     if (random.below(3) == 0) filter.contains = std::to_string(random.below(100));
     std::vector<std::string> expected;
     for (const std::string& line : log.events()) {
@@ -225,8 +227,7 @@ TEST_P(random_segments, are_filtered_as_decoding_every_line_would) {
       const annals::time_point ts = annals::parse_timestamp(e.ts)->time;
       const bool meets = (!filter.since || ts >= *filter.since) && (!filter.until || ts < *filter.until) &&
                          (!filter.container || e.container == filter.container->text) &&
-                         (!filter.action || (filter.action->is_prefix ? e.action.starts_with(filter.action->text)
-                                                                      : e.action == filter.action->text)) &&
+                         (!filter.action || (is_prefix ? e.action.starts_with(action) : e.action == action)) &&
                          line.find(filter.contains) != std::string::npos;
       if (meets) expected.push_back(line);
     }
@@ -365,9 +366,9 @@ TEST_F(segments, hold_escaped_and_foreign_forms_of_what_is_looked_for) {
   }
   for (const unsigned threads : {1U, 2U}) {
     EXPECT_EQ(scanned(log.path(), {.dest = annals::text_match{"m\xc3\xbcnchen.example", false}}, threads), wanted);
-    EXPECT_EQ(scanned(log.path(), {.dest = annals::text_match{"m\xc3\xbcnchen.exa", true}}, threads), wanted);
+    EXPECT_EQ(scanned(log.path(), {.dest = annals::text_match{"m\xc3\xbcnchen.exa*", true}}, threads), wanted);
   }
-  EXPECT_EQ(scanned(log.path(), {.contains = "m\xc3\xbcnchen"}).size(), 3U) << "escaped as annals does, or as it is";
+  EXPECT_EQ(scanned(log.path(), {.contains = "m\xc3\xbcnchen"}).size(), 4U) << "escaped by anybody, or as it is";
   EXPECT_EQ(scanned(log.path(), {.contains = R"("dest":"other")"}).size(), 1U) << "a part of the line itself";
   EXPECT_EQ(scanned(log.path(), {.until = annals::time_point(std::chrono::sys_days(std::chrono::January / 1 / 2026))}),
             std::vector{wanted[2]});

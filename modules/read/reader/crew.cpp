@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <charconv>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,7 @@ import annals.io;
 import annals.json;
 import annals.content.seekable;
 import annals.content;
+#include "looked_for.h"
 #include "matcher.h"
 #include "reading.h"
 #include "scanning.h"
@@ -40,10 +42,10 @@ void look_at_frame(unit& work, looker& eyes) {
     return cutter.feed(next, take);
   });
   (void)cutter.end(take);
-  if (outcome.damage) {
-    work.damages.push_back(
-        {work.file->path(), outcome.damage->compressed_offset, outcome.damage->compressed_bytes, outcome.damage->cause, true});
-  }
+  if (!outcome.damage) return;
+  content::loss lost = {outcome.damage->compressed_offset, outcome.damage->compressed_bytes, outcome.damage->cause};
+  if (outcome.bytes == 0) lost.known = work.frame->known;
+  work.damages.push_back(damage_of(lost, work.file->path()));
 }
 
 void look_at_part(unit& work, looker& eyes) {

@@ -12,6 +12,7 @@
 //
 // Whatever a file holds, a reader takes no more than 64 MiB of memory, besides the events it hands out.
 module;
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -34,7 +35,13 @@ struct damage {
   std::string cause;
   bool in_compressed = false;  // offset and bytes are in the compressed file: what these held is not known
   bool is_unreadable = false;  // the system failed to open or read the file: what it holds from `offset` on is not known
+  // What a compressed file records of the lines that are lost: how many, and their earliest and latest time. Absent where it
+  // records nothing of them.
+  std::optional<std::uint64_t> lines = {};
+  std::optional<time_point> first = {};
+  std::optional<time_point> last = {};
 };
+std::string to_string(const damage& found);  // a sentence for people
 
 // Closed segments that are gone, between events that are there. What they held is known from the records of their deletion.
 struct gap {
@@ -128,10 +135,28 @@ follower follow(const std::string& path, const cursor& from = {}, read_options o
 
 // --- the events of the past ----------------------------------------------------------------------------------------------
 
+// What a value has to be: the text, or anything that the pattern fits. In a pattern, `*` stands for any text and `?` for one
+// character; `\*`, `\?` and `\\` for the character behind the backslash.
 struct text_match {
   std::string text;
-  bool is_prefix = false;  // or all of it
+  bool is_pattern = false;
 };
+
+// An IP address, or a range of them, with or without a port.
+struct address_match {
+  std::array<unsigned char, 16> address = {};  // in the order of the network; of IPv4 the first four bytes
+  unsigned bits = 0;                           // of it that have to be equal
+  bool is_ipv4 = true;
+  std::optional<std::uint16_t> port = {};
+};
+
+// Reads 203.0.113.7, 203.0.113.0/24, 203.0.113.7:443, 203.0.113.0/24:443, 2001:db8::1, 2001:db8::/32, [2001:db8::1]:443 and
+// [2001:db8::/32]:443. Nothing for anything else.
+std::optional<address_match> parse_address_match(std::string_view text);
+
+// Is `dest` such an address, with any port where none is asked for? An IPv4 address in an IPv6 one that is written with dots
+// (::ffff:203.0.113.7) is the IPv4 address. The zone of an IPv6 address (%eth0) says nothing. Any thread.
+bool meets(const address_match& wanted, std::string_view dest);
 
 // Which events to look for: those that meet everything that is given.
 struct scan_filter {
@@ -141,7 +166,8 @@ struct scan_filter {
   std::optional<text_match> container = {};
   std::optional<text_match> action = {};
   std::optional<text_match> dest = {};
-  // A part of the line: as it stands there, or as a text that is escaped there. Empty: anything.
+  std::optional<address_match> address = {};  // of the destination
+  // A part of the line: as it stands there, or as it is once the escapes of JSON are resolved. Empty: anything.
   std::string contains = {};
 };
 
@@ -150,11 +176,15 @@ struct scan_options {
   // How many threads decompress, look and decode; all calls come on the caller's, in the order of the log. More than one take
   // up to 16 MiB of memory each.
   unsigned threads = 1;
+  // For callers who only count: compressed lines all of which must meet the filter by their recorded times are not decoded,
+  // but added to scan_result::recorded. Damage there is not found, and lines that are no event count, too.
+  bool count_recorded = false;
 };
 
 struct scan_result {
-  std::uint64_t events = 0;   // given to `take`
-  std::uint64_t damaged = 0;  // how often on_damage was told: of what was looked at, see scan
+  std::uint64_t events = 0;    // given to `take`
+  std::uint64_t recorded = 0;  // counted by what compressed files record of their lines: see scan_options::count_recorded
+  std::uint64_t damaged = 0;   // how often on_damage was told: of what was looked at, see scan
   std::uint64_t gaps = 0;
   std::uint64_t bytes = 0;    // of lines that were looked at; the rest was passed over by its recorded times
   std::uint64_t undated = 0;  // events that a filter of times left out since they have no `ts` that can be read

@@ -34,11 +34,18 @@ std::optional<event> event_of(const content::line& line, Report report) {
   return std::move(appended->read);
 }
 
+inline damage damage_of(const content::loss& lost, const std::string& file) {
+  damage found{file, lost.file_offset, lost.file_bytes, lost.cause, true};
+  if (!lost.known) return found;
+  found.lines = lost.known->lines;
+  found.first = lost.known->earliest;
+  found.last = lost.known->latest;
+  return found;
+}
+
 // Reports what a segment's reader found lost since the last call.
 inline void report_losses(content::segment_reader& file, reports& told) {
-  for (content::loss& lost : file.take_losses()) {
-    told.damaged({file.path(), lost.file_offset, lost.file_bytes, std::move(lost.cause), true});
-  }
+  for (const content::loss& lost : file.take_losses()) told.damaged(damage_of(lost, file.path()));
 }
 
 }  // namespace annals

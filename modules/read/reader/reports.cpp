@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -24,6 +25,24 @@ std::string to_string(const gap& missing) {
     text += " (of segment " + std::to_string(missing.first) + ", " + std::to_string(missing.read_bytes) +
             " bytes were read before)";
   return text;
+}
+
+std::string to_string(const damage& found) {
+  if (found.is_unreadable) return found.cause;
+  std::string text = found.file + ": ";
+  if (found.lines) {
+    const bool has_times = found.first && found.last;
+    text += std::to_string(*found.lines) + (has_times ? " event" : " line") + (*found.lines == 1 ? "" : "s");
+    if (has_times) {
+      const auto shown = [](time_point time) { return to_string(timestamp{time, precision::seconds}); };
+      text += *found.first == *found.last ? " of " + shown(*found.first)
+                                          : " between " + shown(*found.first) + " and " + shown(*found.last);
+    }
+    text += " cannot be read: ";
+  }
+  text += "at offset " + std::to_string(found.offset) + ": ";
+  if (found.bytes != 0) text += std::to_string(found.bytes) + (found.in_compressed ? " compressed" : "") + " bytes skipped: ";
+  return text + found.cause;
 }
 
 struct reports::records {

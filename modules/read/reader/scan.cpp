@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <charconv>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +24,7 @@ import annals.json;
 import annals.content.seekable;
 import annals.content;
 #include "look_at.h"
+#include "looked_for.h"
 #include "matcher.h"
 #include "reading.h"
 #include "scanning.h"
@@ -36,8 +38,13 @@ class scanner {
  public:
   scanner(const std::string& path, const scan_filter& filter, const std::function<bool(const event&)>& take,
           const scan_options& options)
-      : path_(path), filter_(filter), take_(take), told_(path, options.reading), with_ring_(options.reading.with_ring) {
-    if (filter_.has_times()) by_times_ = [this](const seekable::facts& known) { return filter_.may_meet(known); };
+      : path_(path),
+        filter_(filter),
+        take_(take),
+        told_(path, options.reading),
+        with_ring_(options.reading.with_ring),
+        counts_recorded_(options.count_recorded && !filter_.has_texts()) {
+    if (filter_.has_times() || counts_recorded_) by_facts_ = [this](const seekable::facts& known) { return is_wanted(known); };
     if (options.threads > 1) crew_.emplace(options.threads, filter_);
   }
 
@@ -53,7 +60,7 @@ class scanner {
           if (drain()) told_.unreadable(file, cause);
         });
     while (!result_.stopped) {
-      auto next = segments.next(by_times_);
+      auto next = segments.next(by_facts_);
       if (!next) break;
       const std::uint64_t end = next->is_live ? seen.end_of(next->file) : static_cast<std::uint64_t>(-1);
       if (!look_at_segment(std::move(next->file), end, next->is_live)) break;
@@ -65,6 +72,14 @@ class scanner {
   }
 
  private:
+  // Have lines with these facts to be decoded?
+  bool is_wanted(const seekable::facts& known) {
+    if (!filter_.may_meet(known)) return false;
+    if (!counts_recorded_ || !filter_.must_meet(known)) return true;
+    result_.recorded += known.lines;
+    return false;
+  }
+
   // What a dead process left in the ring, and will be behind the live segment.
   void look_at_ring(log_at_once& seen) {
     looker eyes{filter_, [&](event& found) { return give(found); }, [](std::uint64_t, std::uint64_t, const std::string&) {}};
@@ -89,7 +104,7 @@ class scanner {
     content::line_cutter cutter;
     const auto look = [&](const content::line_cutter::lines& some) { return eyes.look(some); };
     report_losses(file, told_);
-    const auto went_on = file.each(0, end, by_times_, [&](const content::piece& next) {
+    const auto went_on = file.each(0, end, by_facts_, [&](const content::piece& next) {
       report_losses(file, told_);
       return cutter.feed(next, look);
     });
@@ -111,7 +126,7 @@ class scanner {
     report_losses(*file, told_);
     if (file->is_compressed()) {
       for (const seekable::frame& frame : file->frames()) {
-        if (!filter_.may_meet(*frame.known)) continue;
+        if (by_facts_ && !by_facts_(*frame.known)) continue;
         auto work = std::make_unique<unit>();
         work->file = file;
         work->frame = frame;
@@ -177,9 +192,10 @@ class scanner {
   const std::string& path_;
   const matcher filter_;
   const std::function<bool(const event&)>& take_;
-  content::segment_reader::chooser by_times_;
+  content::segment_reader::chooser by_facts_;
   reports told_;
   const bool with_ring_;
+  const bool counts_recorded_;
   scan_result result_;
   std::shared_ptr<content::segment_reader> unreadable_;  // reported last
   std::optional<crew> crew_;
