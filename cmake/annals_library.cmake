@@ -108,6 +108,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/read/reader/walk.cpp
   modules/storage/archiver/archiver.cpp
   modules/storage/content/content.cpp
+  modules/storage/content/facts_check.cpp
   modules/storage/content/lines.cpp
   modules/storage/content/seekable/decoder.cpp
   modules/storage/content/seekable/facts.cpp

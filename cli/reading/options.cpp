@@ -153,7 +153,8 @@ void add_verify(CLI::App& app, chosen_command& run) {
   verify->footer(
       "Examples:\n"
       "  annals verify audit.jsonl\n\n"
-      "Decodes every archive, compares every checksum, and reads every line. Does not detect lines that somebody changed.\n"
+      "Decodes every archive, compares every checksum and recorded fact, and reads every line. Does not detect lines that\n"
+      "somebody changed.\n"
       "Exit status: 0 no damage, 2 wrong usage, 3 input or output failed, 4 some of the log is damaged or missing.");
   on_command(*verify, run, run_verify, arguments);
 }

@@ -151,6 +151,71 @@ TEST_F(lying_archives, hide_no_lines_in_a_frame_that_is_longer_than_what_is_kept
 // --- sparse files
 // -------------------------------------------------------------------------------------------------------------
 
+class forged_facts : public lying_archives {
+ protected:
+  // The damage that is reported where the facts are compared; every line is given.
+  std::vector<damage> compared(const std::string& path, const std::string& content, unsigned threads) {
+    std::vector<damage> found;
+    std::string scanned;
+    const auto take = [&](const annals::event& one) {
+      scanned += one.line + "\n";
+      return true;
+    };
+    const annals::read_options options = {.on_damage = [&](const damage& one) { found.push_back(one); }};
+    (void)annals::scan(path, {}, take, {.reading = options, .threads = threads, .check_facts = true});
+    EXPECT_TRUE(scanned == content);
+    return found;
+  }
+};
+
+TEST_F(forged_facts, are_damage_where_they_are_compared_with_the_lines) {
+  const std::string a = lines(20);
+  const std::string b = lines(10);
+  const auto time = [](const char* text) { return annals::parse_timestamp(text)->time.time_since_epoch().count(); };
+  const std::int64_t begin = time("2026-01-01T00:00:00Z");
+  const auto frame_of = [](const std::string& text, std::uint64_t count, std::int64_t first, std::int64_t last) {
+    return support::forged_archive::frame{one_frame(text), size_of(text), count, true, first, last};
+  };
+  const auto right = frame_of(a, 20, begin, begin + 19'000'000);
+  for (const auto& wrong : {frame_of(b, 11, begin + 20'000'000, begin + 29'000'000), frame_of(b, 10, begin, begin + 29'000'000),
+                            frame_of(b, 10, begin + 20'000'000, begin + 28'000'000),
+                            frame_of(b, 10, time("1990-01-01T00:00:00Z"), time("1990-01-02T00:00:00Z"))}) {
+    support::forged_archive made;
+    made.frames = {right, wrong};
+    support::write_file(path_, made.bytes());
+    for (const unsigned threads : {1U, 2U}) {
+      const auto found = compared(path_, a + b, threads);
+      ASSERT_EQ(found.size(), 1U);
+      EXPECT_EQ(found[0].offset, right.compressed.size());
+      EXPECT_NE(found[0].cause.find("but it has 10 lines from 2026-01-01T00:00:20"), std::string::npos) << found[0].cause;
+    }
+  }
+  support::forged_archive honest;
+  honest.frames = {right, frame_of(b, 10, begin + 20'000'000, begin + 29'000'000)};
+  support::write_file(path_, honest.bytes());
+  EXPECT_TRUE(compared(path_, a + b, 1).empty());
+}
+
+TEST_F(forged_facts, are_not_reported_for_archives_that_were_made_here) {
+  std::string odd = lines(300);
+  for (int i = 0; i < 50; ++i) {
+    odd += R"({"ts":"not a time","container":"c","action":"x"})"
+           "\n";
+    odd += R"({"ts":"2026-01-01T0{"ts":"2026-01-01T00:00:00+00:00","container":"c","action":"appended"})"
+           "\n\n";
+    odd += lines(200);
+  }
+  odd += R"({"ts":"2026-01-01T00:00:00+00:00","container":"c","action":"no newline"})";
+  support::write_file(path_, support::segmented_log::compressed(odd));
+  std::uint64_t wrong = 0;
+  const annals::read_options options = {
+      .on_damage = [&](const damage& one) { wrong += one.cause.find("facts") != std::string::npos ? 1U : 0U; }};
+  const auto all =
+      annals::scan(path_, {}, [](const annals::event&) { return true; }, {.reading = options, .check_facts = true});
+  EXPECT_EQ(wrong, 0U);
+  EXPECT_GT(all.events, 10'000U);
+}
+
 class sparse_files : public lying_archives {};
 
 // Without a look at where the holes are, this takes hours.

@@ -179,6 +179,9 @@ struct scan_options {
   // For callers who only count: compressed lines all of which must meet the filter by their recorded times are not decoded,
   // but added to scan_result::recorded. Damage there is not found, and lines that are no event count, too.
   bool count_recorded = false;
+  // Also compares the facts that archives record of their lines with the lines, which takes another pass over each archive. What
+  // differs is damage: a search by time relies on it.
+  bool check_facts = false;
 };
 
 struct scan_result {

@@ -43,7 +43,8 @@ class scanner {
         take_(take),
         told_(path, options.reading),
         with_ring_(options.reading.with_ring),
-        counts_recorded_(options.count_recorded && !filter_.has_texts()) {
+        counts_recorded_(options.count_recorded && !filter_.has_texts()),
+        checks_facts_(options.check_facts) {
     if (filter_.has_times() || counts_recorded_) by_facts_ = [this](const seekable::facts& known) { return is_wanted(known); };
     if (options.threads > 1) crew_.emplace(options.threads, filter_);
   }
@@ -90,9 +91,22 @@ class scanner {
 
   bool look_at_segment(content::segment_reader file, std::uint64_t limit, bool is_live) {
     if (file.is_passed_over()) return !result_.stopped;
+    if (checks_facts_ && file.is_compressed() && !compare_facts(file)) return false;
     const std::uint64_t end = file.is_compressed() ? static_cast<std::uint64_t>(-1) : std::min(limit, file.bytes().value());
     if (crew_ && can_be_shared(file)) return share(std::make_shared<content::segment_reader>(std::move(file)), end, is_live);
     return drain() && look_alone(file, end, is_live);
+  }
+
+  bool compare_facts(content::segment_reader& file) {
+    if (!drain()) return false;
+    auto wrong = content::wrong_facts(file);
+    report_losses(file, told_);
+    if (!wrong) {
+      told_.unreadable(file.path(), wrong.error());
+      return true;
+    }
+    for (content::loss& one : *wrong) told_.damaged({file.path(), one.file_offset, one.file_bytes, std::move(one.cause), true});
+    return true;
   }
 
   bool look_alone(content::segment_reader& file, std::uint64_t end, bool is_live) {
@@ -196,6 +210,7 @@ class scanner {
   reports told_;
   const bool with_ring_;
   const bool counts_recorded_;
+  const bool checks_facts_;
   scan_result result_;
   std::shared_ptr<content::segment_reader> unreadable_;  // reported last
   std::optional<crew> crew_;

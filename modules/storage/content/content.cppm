@@ -162,6 +162,10 @@ json::line_time time_of(const line& one);
 // The first time in the first `lines_max` lines. Nothing where none of them has one that can be read.
 result<std::optional<time_point>> first_time(segment_reader& from, std::uint64_t lines_max = static_cast<std::uint64_t>(-1));
 
+// The frames of a compressed file whose recorded facts are not those of their lines. Decodes all of it. A frame that cannot be
+// decoded is not compared.
+result<std::vector<loss>> wrong_facts(segment_reader& file);
+
 // The lines of a segment, last one first, from `end` on backwards. A line that ends where bytes are lost is not terminated.
 class backward_lines {
  public:

@@ -183,12 +183,6 @@ class writer {
   std::unique_ptr<state> state_;
 };
 
-}  // namespace annals::seekable
-
-// --- shared by the implementations -----------------------------------------------------------------------------------------
-
-namespace annals::seekable {
-
 // Finds facts in lines at a small part of the cost of compressing them.
 class line_reader {
  public:
@@ -202,6 +196,12 @@ class line_reader {
   char day_text_[10] = {};  // the date of the last line, and its beginning: lines have few different ones
   time_point day_ = {};
 };
+
+}  // namespace annals::seekable
+
+// --- shared by the implementations -----------------------------------------------------------------------------------------
+
+namespace annals::seekable {
 
 // The content of our skippable frame. `entries_check` is FNV-1a of the entries of these frames in the seek table.
 std::string encode_facts(std::span<const facts> of_frames, std::uint64_t entries_check);
