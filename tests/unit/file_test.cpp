@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "support/child.h"
 #include "support/temp_directory.h"
 import annals;
 import annals.io;
@@ -44,6 +45,33 @@ TEST(file, is_not_inherited_by_programs_that_the_process_starts) {
     ++checked;
   }
   EXPECT_EQ(checked, 1);
+}
+
+// The path of what is open cannot be found out then.
+TEST(file, is_opened_to_write_where_its_path_is_longer_than_the_kernel_takes) {
+  const support::temp_directory dir;
+  support::expect_zero_in_child([&] {
+    if (::chdir((dir / ".").c_str()) != 0) return 2;
+    const std::string name(200, 'd');
+    for (int i = 0; i < 25; ++i) {
+      if (::mkdir(name.c_str(), 0700) != 0 || ::chdir(name.c_str()) != 0) return 3;
+    }
+    return annals::io::file::open("audit.jsonl", open_for::appending) ? 0 : 1;
+  });
+}
+
+TEST(file, is_opened_to_write_below_a_directory_that_may_not_be_searched) {
+  const support::temp_directory dir;
+  support::expect_zero_in_child([&] {
+    constexpr unsigned nobody = 65534;
+    const std::string above = dir / "above";
+    if (::mkdir(above.c_str(), 0700) != 0 || ::mkdir((above + "/below").c_str(), 0700) != 0) return 2;
+    if (::chdir((above + "/below").c_str()) != 0 || ::chmod(above.c_str(), 0) != 0) return 3;
+    if (::geteuid() == 0 && (::chown(".", nobody, nobody) != 0 || ::setgid(nobody) != 0 || ::setuid(nobody) != 0)) return 4;
+    const bool opened = static_cast<bool>(annals::io::file::open("audit.jsonl", open_for::appending));
+    if (::geteuid() != nobody) ::chmod(above.c_str(), 0700);
+    return opened ? 0 : 1;
+  });
 }
 
 TEST(file, reads_fewer_bytes_only_at_its_end) {

@@ -138,11 +138,16 @@ bool file::is_alone_at(const std::string& path) const {
   if (held->links == 0) return true;
   const std::string in_proc = "/proc/self/fd/" + std::to_string(fd_);
   std::string name;
-  if (const int failed = calls().resolve(in_proc.c_str(), name); failed == 0) return !name.ends_with(" (deleted)");
-  const auto proc = status_at(in_proc);
-  if (proc && *proc) return false;     // the name leads nowhere
-  const auto there = status_at(path);  // without proc(5), there is only this
-  return !there || (*there && same_file(**there, *held));
+  const int failed = calls().resolve(in_proc.c_str(), name);
+  if (failed == 0) return !name.ends_with(" (deleted)");
+  if (failed == -ENOENT) {
+    const auto proc = status_at(in_proc);
+    if (proc && *proc) return false;  // the name leads nowhere
+  }
+  // Without proc(5), with a path that is too long for the kernel, or with a directory above that we may not search, there is
+  // only the name at the path.
+  const auto there = status_at(path);
+  return there && *there && same_file(**there, *held) && (*there)->links == 1;
 }
 
 // `wrote` is what the first write returned: a part of the bytes, or an error.
