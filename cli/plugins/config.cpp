@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "complain.h"
 #include "plugins/commands.h"
@@ -27,6 +28,19 @@ const char* name_of(annals::precision digits) {
     case annals::precision::microseconds: return "microseconds";
   }
   return "unknown";
+}
+
+const char* name_of(annals::on_full what) {
+  switch (what) {
+    case annals::on_full::block: return "block";
+    case annals::on_full::fail: return "fail";
+    case annals::on_full::drop: return "drop";
+  }
+  return "unknown";
+}
+
+void tell_options(const std::string& of, const std::vector<annals::option>& options) {
+  for (const annals::option& one : options) tell(of + "." + one.name, one.text);
 }
 
 const char* name_of(annals::delivery kind) {
@@ -66,8 +80,16 @@ int run_config_check(const config_check_arguments& arguments) try {
   std::printf("%s: good\n", annals::visible(arguments.file).c_str());
   tell("path", config.path.empty() ? "none" : config.path);
   tell("sink", sink);
+  tell_options("sink", config.sink_options);
   tell("archive", archiver);
+  tell_options("archive", config.archiver_options);
   tell("delivery", name_of(config.delivery));
+  if (config.delivery == annals::delivery::ring) {
+    tell("ring_bytes", std::to_string(config.ring_bytes));
+    tell("on_full", name_of(config.on_full));
+    tell("ring_in_use", config.ring_in_use == annals::ring_in_use::refuse ? "refuse" : "use_direct");
+    tell("latency_max", std::to_string(config.latency_max.count()) + " ms");
+  }
   tell("enabled", config.enabled ? "yes" : "no");
   tell("timestamps", name_of(config.timestamps));
   tell("max_line_bytes", std::to_string(config.max_line_bytes));

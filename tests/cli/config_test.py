@@ -4,9 +4,10 @@
 usage: config_test.py ANNALS PLUGINS    PLUGINS: where the plugins of the tests were built"""
 import json
 import os
+import subprocess
 import unittest
 
-from command import CommandTest, main
+from command import ANNALS, CommandTest, main
 from plugin_files import copy_plugin
 
 
@@ -48,6 +49,25 @@ class Check(ConfigTest):
         for delivery in ("direct", "ring", "durable"):
             self.configure({"path": "audit.jsonl", "delivery": delivery})
             self.assertEqual(self.summary()["delivery"], delivery)
+
+    def test_what_is_configured_is_summed_up(self):
+        self.configure({"path": "audit.jsonl", "delivery": "ring", "ring_bytes": "1MiB", "on_full": "drop"})
+        found = self.summary()
+        self.assertEqual((found["ring_bytes"], found["on_full"], found["ring_in_use"]), ("1048576", "drop", "refuse"))
+        copy_plugin("null", "null", self.directory)
+        self.configure({"plugin_directories": ["."], "sink": {"type": "null", "size": "64MiB"}})
+        self.assertIn("sink.size            64MiB", self.check("--no-load")[0])
+
+    def test_a_stage_of_pressure_that_can_do_nothing_is_a_problem(self):
+        self.configure({"path": "audit.jsonl", "sink": {"type": "rotate", "pressure": {"warn": "10%", "archive": "8%"}}})
+        self.assertIn("$.sink.pressure.archive: ", self.check("--no-load", code=1)[1])
+
+    def test_a_name_that_cannot_fit_is_a_problem(self):
+        for sink, longest in (("rotate", 255 - 38), ("file", 255 - 10 - 6)):
+            for more, code in ((0, None), (1, 1)):
+                self.configure({"path": "n" * (longest + more) + ".jsonl", "sink": {"type": sink}})
+                out = subprocess.run([ANNALS, "config", "check", self.file, "--no-load"], capture_output=True)
+                self.assertEqual(b"$.path: " in out.stderr, code == 1, (sink, more, out.stderr))
 
     def test_a_plugin_is_summed_up_with_its_version_and_file(self):
         plugin = copy_plugin("null", "null", self.directory)

@@ -143,6 +143,8 @@ class checker {
     archiver(reader);
     const auto path = reader.text("path");
     if (path) config_.path = joined(directory_, *path);
+    file_names(reader);
+    pressure();
     if (config_.sink_type == "file" || !config_.archiver_type.empty()) reader.require("path", "the path of the log's file");
     if (config_.delivery == annals::delivery::ring) reader.require("path", "the path of the log, beside which its ring lies");
     config_check done;
@@ -169,6 +171,35 @@ class checker {
     if (const auto given = reader.duration("latency_max", milliseconds(1), milliseconds(1000))) {
       config_.latency_max = std::chrono::ceil<milliseconds>(*given);
     }
+  }
+
+  // The longest name of a file of the log: of the temporary file of an archive, or of one beside the log.
+  void file_names(option_reader& reader) {
+    constexpr std::size_t name_bytes_max = 255;  // NAME_MAX
+    constexpr std::string_view closed = "-000001-20260131T235959Z.jsonl.zst.tmp";
+    constexpr std::string_view beside = ".holds.tmp";
+    if (config_.path.empty()) return;
+    const std::string name = std::filesystem::path(config_.path).filename().string();
+    constexpr std::string_view extension = ".jsonl";
+    const std::size_t stem_bytes = name.size() - (name.ends_with(extension) ? extension.size() : 0);
+    const bool is_rotated = config_.sink_type == "rotate" || !config_.archiver_type.empty();
+    const std::size_t longest = std::max(name.size() + beside.size(), is_rotated ? stem_bytes + closed.size() : 0);
+    if (longest <= name_bytes_max) return;
+    reader.problem("path", "a shorter name: files of the log get names that are longer by up to " +
+                               std::to_string(longest - name.size()) + " bytes, and a file system takes " +
+                               std::to_string(name_bytes_max));
+  }
+
+  void pressure() {
+    if (config_.sink_type != "rotate" || !config_.archiver_type.empty()) return;
+    const node* const of_sink = child(root_, "sink");
+    const node* const stages = of_sink == nullptr ? nullptr : child(*of_sink, "pressure");
+    const node* const archive = stages == nullptr ? nullptr : child(*stages, "archive");
+    if (archive == nullptr) return;
+    deeper_.push_back({"$.sink.pressure.archive",
+                       shown_value(option_of(*archive)),
+                       R"($.archive beside it: without an archiver, this stage can do nothing)",
+                       {}});
   }
 
   void file_mode(option_reader& reader) {
