@@ -31,6 +31,14 @@ bool wants_colour() {
   return is_terminal() && (no_color == nullptr || *no_color == '\0') && (term == nullptr || std::string_view(term) != "dumb");
 }
 
+// A path that is the same for each way to write the same name: its directory is resolved.
+std::string place_of(const std::string& file) {
+  std::error_code unknown;
+  const std::filesystem::path given(file);
+  const auto directory = std::filesystem::canonical(given.has_parent_path() ? given.parent_path() : ".", unknown);
+  return unknown ? given.lexically_normal().string() : (directory / given.filename()).string();
+}
+
 }  // namespace
 
 bool is_terminal() {
@@ -106,13 +114,18 @@ bool is_log(const std::string& file) {
 }
 
 std::vector<std::string> without_parts_of_logs(const std::vector<std::string>& files) {
+  std::vector<std::string> places;
+  for (const std::string& file : files) places.push_back(place_of(file));
   std::vector<std::string> kept;
-  for (const std::string& file : files) {
-    const auto log = annals::log_of_file(file);
-    if (log && std::find(files.begin(), files.end(), *log) != files.end()) {
-      complain("'" + file + "' belongs to the log '" + *log + "', which is read with all its segments; read once");
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto log = annals::log_of_file(places[i]);
+    const auto begin = places.begin();
+    if (log && std::find(begin, places.end(), *log) != places.end()) {
+      complain("'" + files[i] + "' belongs to the log '" + *log + "', which is read with all its segments; read once");
+    } else if (const auto before = begin + static_cast<std::ptrdiff_t>(i); std::find(begin, before, places[i]) != before) {
+      complain("'" + files[i] + "' is given twice; read once");
     } else {
-      kept.push_back(file);
+      kept.push_back(files[i]);
     }
   }
   return kept;

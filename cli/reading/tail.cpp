@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -73,8 +74,42 @@ extern "C" void stop_following(int) {
   followed->stop();
 }
 
-int follow_from(const tail_arguments& arguments, const annals::cursor& from, event_printer& printer, damage_printer& damages) {
-  annals::follower follower = annals::follow(arguments.file, from, reporting_to(damages));
+// Passes over all events of a log except the last `count`, so that these can be printed in bounded memory, however many they
+// are: counts the events of the log first.
+class last_events {
+ public:
+  last_events() = default;
+  last_events(const std::string& file, std::uint64_t count, bool with_ring) {
+    const auto every = [](const annals::event&) { return true; };
+    const std::uint64_t all = annals::scan(file, {}, every, {.reading = {.with_ring = with_ring}}).events;
+    left_ = all > count ? all - count : 0;
+  }
+
+  // Is the next event one that is not printed?
+  bool pass_over() {
+    if (left_ == 0) return false;
+    --left_;
+    return true;
+  }
+
+  // Damage among the events that are passed over is not reported, as always.
+  annals::read_options reporting_to(damage_printer& damages) const {
+    return {.on_damage = [this, &damages](const annals::damage& found) { report(found, damages); },
+            .on_gap = [this, &damages](const annals::gap& found) { report(found, damages); }};
+  }
+
+ private:
+  template <class Found>
+  void report(const Found& found, damage_printer& damages) const {
+    if (left_ == 0) damages(found);
+  }
+
+  std::uint64_t left_ = 0;
+};
+
+int follow_from(const tail_arguments& arguments, const annals::cursor& from, event_printer& printer, damage_printer& damages,
+                last_events& wanted) {
+  annals::follower follower = annals::follow(arguments.file, from, wanted.reporting_to(damages));
   followed = &follower;
   struct sigaction stop = {};
   stop.sa_handler = stop_following;
@@ -82,10 +117,17 @@ int follow_from(const tail_arguments& arguments, const annals::cursor& from, eve
   int code = ok;
   {
     const reader_watch output([&follower] { follower.stop(); });
-    while (const auto event = follower.next()) {
+    for (;;) {
+      auto event = follower.next(std::chrono::milliseconds(0));
+      if (!event) {  // what was printed is to be seen before we wait
+        if (!event_printer::flush()) code = output_failed();
+        if (code == ok) event = follower.next();
+      }
+      if (!event) break;
+      if (wanted.pass_over()) continue;
       damages.flush();
       printer.print(*event);
-      if (event_printer::flush()) continue;
+      if (std::ferror(stdout) == 0) continue;
       code = output_failed();
       break;
     }
@@ -95,29 +137,17 @@ int follow_from(const tail_arguments& arguments, const annals::cursor& from, eve
   return code;
 }
 
-// Prints the last events of a log, however many, in bounded memory: counts the events of the log first.
+// Prints the last events of a log, however many.
 int print_many(const tail_arguments& arguments, event_printer& printer, damage_printer& damages) {
-  const auto all = annals::scan(arguments.file, {}, [](const annals::event&) { return true; }).events;
-  const auto count = static_cast<std::uint64_t>(arguments.count);
-  std::uint64_t passed_over = all > count ? all - count : 0;
+  last_events wanted(arguments.file, static_cast<std::uint64_t>(arguments.count), !arguments.follow);
+  if (arguments.follow) return follow_from(arguments, {}, printer, damages, wanted);
   const auto take = [&](const annals::event& e) {
-    if (passed_over != 0) {
-      --passed_over;
-      return true;
-    }
+    if (wanted.pass_over()) return true;
     damages.flush();
     printer.print(e);
     return std::ferror(stdout) == 0;
   };
-  // Damage among the events that are passed over is not reported, as always.
-  annals::read_options reading = reporting_to(damages);
-  reading.on_damage = [&](const annals::damage& found) {
-    if (passed_over == 0) damages(found);
-  };
-  reading.on_gap = [&](const annals::gap& found) {
-    if (passed_over == 0) damages(found);
-  };
-  (void)annals::scan(arguments.file, {}, take, {.reading = reading});
+  (void)annals::scan(arguments.file, {}, take, {.reading = wanted.reporting_to(damages)});
   damages.flush();
   return event_printer::flush() ? damages.code(ok) : output_failed();
 }
@@ -137,7 +167,7 @@ int run_tail(const tail_arguments& arguments) try {
   event_printer printer(arguments.output);
   damage_printer damages;
   constexpr std::int64_t held_max = 20'000;  // events
-  if (arguments.count > held_max && !arguments.follow) return print_many(arguments, printer, damages);
+  if (arguments.count > held_max) return print_many(arguments, printer, damages);
   annals::read_options reading = reporting_to(damages);
   reading.with_ring = !arguments.follow;  // what is in a ring comes into the log, and so to the follower
   const annals::tail_page page = annals::read_tail(arguments.file, arguments.count, reading);
@@ -145,7 +175,9 @@ int run_tail(const tail_arguments& arguments) try {
   printer.measure(page.events);
   for (const annals::event& e : page.events) printer.print(e);
   if (!event_printer::flush()) return output_failed();
-  return arguments.follow ? follow_from(arguments, page.next, printer, damages) : damages.code(ok);
+  if (!arguments.follow) return damages.code(ok);
+  last_events all_to_come;
+  return follow_from(arguments, page.next, printer, damages, all_to_come);
 } catch (const annals::failure& failed) {
   complain(failed.what());
   return io_error;

@@ -259,6 +259,51 @@ class Query(CommandTest):
             self.assertIn("belongs to the log", err)
             self.assertEqual(len(self.run_annals(command, closed)[0].splitlines()), 1)
 
+    def test_a_file_that_is_named_twice_is_read_once(self):
+        self.log_of(line("2026-01-02T00:00:00+00:00"))
+        closed = self.closed(1, line("2026-01-01T00:00:00+00:00").encode() + b"\n")
+        os.symlink(self.directory, self.directory + "-link")
+        self.addCleanup(os.remove, self.directory + "-link")
+        for names in ((self.log, self.directory + "/./audit.jsonl"), (self.log, closed.replace("/audit-", "//audit-")),
+                      (self.directory + "-link/audit.jsonl", closed, self.log)):
+            for command in ("query", "cat"):
+                out, err = self.run_annals(command, *names)
+                self.assertEqual(len(out.splitlines()), 2, names)
+                self.assertIn("read once", err)
+
+    def test_damage_changes_the_exit_code_of_every_reader_and_form(self):
+        text = line("2026-01-03T00:00:00+00:00")
+
+        def damaged_line():
+            self.closed(2, text.encode() + b"\ngarbage\n")
+
+        def missing():
+            self.closed(3, text.encode() + b"\n")
+
+        def no_segment():
+            os.mkdir(os.path.join(self.directory, "audit-000002-20260102T000000Z.jsonl"))
+
+        for make, code in ((damaged_line, 4), (missing, 4), (no_segment, 3)):
+            for name in os.listdir(self.directory):
+                os.remove(os.path.join(self.directory, name))
+            self.log_of(text)
+            self.closed(1, text.encode() + b"\n")
+            make()
+            for arguments in (("query",), ("query", "--output", "count"), ("query", "--output", "csv"), ("query", "--output", "pretty"),
+                              ("query", "--output", "count", "--threads", "2"), ("query", "--since", "2026-01-01", "--threads", "2"),
+                              ("tail",), ("tail", "-n", "30000"), ("verify",), ("cat",)):
+                if make is damaged_line and arguments == ("cat",):
+                    continue  # which gives all lines, events or not
+                self.assertNotEqual(self.run_annals(arguments[0], self.log, *arguments[1:], code=code)[1], "", (make.__name__, arguments))
+
+    def test_a_file_that_another_program_compressed_is_what_its_content_says(self):
+        self.log_of(*(line("2026-01-01T00:00:00+00:00") for _ in range(1000)))
+        named = os.path.join(self.directory, "rotated")
+        subprocess.run(["zstd", "-q", self.log, "-o", named], check=True)
+        self.assertEqual(self.run_annals("query", named, "--output", "count")[0], "1000\n")
+        shown = json.loads(self.run_annals("segments", named, "--output", "json")[0])
+        self.assertEqual((shown["state"], shown["events"], shown["bytes"]), ("compressed", 1000, os.path.getsize(self.log)))
+
     def test_cat_gives_an_incomplete_last_line_unless_it_is_being_written(self):
         torn = b'{"a":1}\n{"torn'
         named = os.path.join(self.directory, "audit.jsonl.1")

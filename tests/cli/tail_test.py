@@ -42,6 +42,26 @@ class Tail(CommandTest):
         self.assertEqual(err.count("bytes skipped"), 1)
         self.assertEqual(len(self.run_annals("tail", self.log, "-n", "999999999", code=4)[0].splitlines()), 25_000)
 
+    def test_follows_behind_very_many_in_bounded_memory(self):
+        self.write(b"garbage\n" + b"".join(line(str(i)) for i in range(25_000)))
+        following = self.follow("-n", "21000")
+        self.assertEqual([json.loads(following.line())["action"] for _ in range(21_000)], [str(i) for i in range(4_000, 25_000)])
+        with open(self.log, "ab") as file:
+            file.write(line("new"))
+        self.assertEqual(json.loads(following.line())["action"], "new")
+        self.assertEqual(following.end(signal.SIGINT), (0, ""))
+
+    def test_a_follower_that_found_damage_ends_with_exit_code_4(self):
+        self.write(line("a"))
+        following = self.follow()
+        following.line()
+        with open(self.log, "ab") as file:
+            file.write(b"garbage\n" + line("b"))
+        following.line()
+        code, err = following.end(signal.SIGTERM)
+        self.assertEqual(code, 4)
+        self.assertIn("7 bytes skipped", err)
+
     def test_shows_nothing_of_zero(self):
         self.write(line("a"))
         self.assertEqual(self.run_annals("tail", self.log, "-n", "0")[0], "")

@@ -58,6 +58,7 @@ struct measured {
   std::optional<time_point> last;
   bool has_undated = false;     // an event without a readable time
   bool has_unreadable = false;  // a line that is neither an event nor empty, and does not say its time
+  bool is_compressed = false;
   std::optional<std::string> damage;
   std::string check;  // of its first line, in hexadecimal digits; empty where it has none, or was not decoded
 };

@@ -113,6 +113,8 @@ std::optional<error> inventory::measure(segment_info& segment, counting how) {
   segment.events = content.lines;
   segment.bytes = content.bytes;
   segment.damage = content.damage;
+  // A file that another program compressed, whatever its name is.
+  if (segment.state == segment_state::live && content.is_compressed) segment.state = segment_state::compressed;
   segment.first.reset();
   segment.last.reset();
   segment.is_last_guessed = false;

@@ -92,6 +92,7 @@ result<measured> measure(const segment_info& segment, counting how, const std::a
     return counted.found();
   }
   counted.found().of = opened->identity();
+  counted.found().is_compressed = opened->is_compressed();
   const auto is_wanted = [how](const seekable::facts& known) { return how == counting::decoded || !are_complete(known); };
   for (const seekable::frame& frame : opened->frames()) {
     if (frame.known && frame.bytes && !is_wanted(*frame.known)) counted.add(frame);
