@@ -304,6 +304,20 @@ class Query(CommandTest):
         shown = json.loads(self.run_annals("segments", named, "--output", "json")[0])
         self.assertEqual((shown["state"], shown["events"], shown["bytes"]), ("compressed", 1000, os.path.getsize(self.log)))
 
+    def test_segments_of_one_number_are_all_read_and_every_command_reports_them(self):
+        text = line("2026-01-03T00:00:00+00:00")
+        self.log_of(text)
+        self.closed(1, text.encode() + b"\n")
+        other = os.path.join(self.directory, "audit-000001-20251231T000000Z.jsonl")
+        with open(other, "wb") as file:
+            file.write(text.encode() + b"\n")
+        for command in ("query", "cat", "tail", "verify"):
+            out, err = self.run_annals(command, self.log, code=4)
+            self.assertIn("number 1", err, command)
+            if command != "verify":
+                self.assertEqual(len(out.splitlines()), 3, command)
+        self.assertIn("another segment has its number", self.run_annals("segments", self.log, code=4)[1])
+
     def test_cat_gives_an_incomplete_last_line_unless_it_is_being_written(self):
         torn = b'{"a":1}\n{"torn'
         named = os.path.join(self.directory, "audit.jsonl.1")

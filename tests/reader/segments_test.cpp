@@ -104,6 +104,48 @@ TEST_F(segments, are_one_stream_plain_compressed_and_live) {
   EXPECT_EQ(followed(log.path()), expected);
 }
 
+// The directories of two logs were put together.
+TEST_F(segments, of_one_number_are_all_read_and_reported_by_every_reader) {
+  for (const bool is_compressed : {false, true}) {
+    const support::temp_directory place;
+    segmented_log doubled(place / "audit.jsonl");
+    doubled.append_events(2);
+    doubled.rotate();
+    std::string other;
+    std::vector<std::string> expected = doubled.events();
+    for (int i = 0; i < 2; ++i) {
+      expected.push_back(R"({"action":"other )" + std::to_string(i) + "\"}");
+      other += expected.back() + "\n";
+    }
+    const auto time = annals::time_point(std::chrono::sys_days(std::chrono::January / 1 / 2026));
+    write_file(annals::segment::closed_path(doubled.path(), 1, time, is_compressed),
+               is_compressed ? segmented_log::compressed(other) : other);
+    doubled.append_events(1);
+    doubled.rotate();
+    doubled.append_events(1);
+    for (const std::size_t own : {2U, 3U}) expected.push_back(doubled.events()[own]);
+    const auto expect_told = [&](told& by) {
+      ASSERT_EQ(by.damages.size(), 1U);
+      EXPECT_NE(by.damages.front().cause.find("another segment has the number 1"), std::string::npos);
+      EXPECT_TRUE(by.gaps.empty());
+      by = {};
+    };
+    told by;
+    EXPECT_EQ(scanned(doubled.path(), {}, 1, by.options()), expected);
+    expect_told(by);
+    EXPECT_EQ(scanned(doubled.path(), {}, 3, by.options()), expected);
+    expect_told(by);
+    EXPECT_EQ(followed(doubled.path(), {}, by.options()), expected);
+    expect_told(by);
+    EXPECT_EQ(lines_of(annals::read_tail(doubled.path(), 100, by.options()).events), expected);
+    expect_told(by);
+    std::string all;
+    for (const std::string& line : expected) all += line + "\n";
+    EXPECT_EQ(support::all_lines(doubled.path(), by.options()), all);
+    expect_told(by);
+  }
+}
+
 TEST_F(segments, are_read_when_there_is_no_live_one) {
   log.append_events(5);
   log.rotate();

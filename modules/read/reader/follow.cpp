@@ -130,6 +130,7 @@ bool follower::state::open() {
                ", but the live segment is " + std::to_string(log->live_number) + "; reading the log from its beginning");
     from = {};
   }
+  const std::vector<closed_segment> all = log->closed;
   walk segments(
       path, std::move(*log),
       [this](std::uint64_t first, std::uint64_t last) {
@@ -139,13 +140,25 @@ bool follower::state::open() {
       [this](std::uint64_t number, const std::string& unreadable, const error& cause) {
         told.unreadable(unreadable, cause);
         from = {{number + 1, 0}, 0};
-      });
+      },
+      [](std::uint64_t, const std::string&) {});
   if (!is_fresh && !is_ahead) segments.begin_at(from.at.segment);
   auto next = segments.next();
   if (!next) return false;
   report_losses(next->file, told);
   const std::uint64_t at = starting_offset(next->file);
   begin(std::move(next->file), next->number, next->is_live, at);
+  for (const closed_segment& one : all) {  // others that have its number are read behind it
+    if (one.number != segment || is_live || one.path == file.path()) continue;
+    auto opened = content::open_closed(path, one);
+    if (opened && !opened->is_open()) continue;
+    told.doubled(one.number, one.path);
+    if (opened) {
+      successors.push_back({std::move(*opened), io::calls().uptime()});
+    } else {
+      told.unreadable(one.path, opened.error());
+    }
+  }
   return true;
 }
 
@@ -260,6 +273,11 @@ bool follower::state::move_on() {
     // A last look: what a late writer added may have come since the file was read.
     if (fill()) return true;
     end_file();
+    if (!successors.empty()) {
+      begin(std::move(successors.front().file), segment, false, 0);
+      successors.pop_front();
+      return true;
+    }
     from = {{segment + 1, 0}, 0};
     file = {};
     lines = {};

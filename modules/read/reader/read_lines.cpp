@@ -38,7 +38,8 @@ class line_giver {
     log_at_once seen = look_at(path_, options_.with_ring).value();
     walk segments(
         path_, std::move(seen.log), [this](std::uint64_t first, std::uint64_t last) { told_.missing(first, last); },
-        [this](std::uint64_t, const std::string& file, const error& cause) { told_.unreadable(file, cause); });
+        [this](std::uint64_t, const std::string& file, const error& cause) { told_.unreadable(file, cause); },
+        [this](std::uint64_t number, const std::string& file) { told_.doubled(number, file); });
     bool more = true;
     while (more) {
       auto next = segments.next();

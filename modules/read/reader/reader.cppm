@@ -221,6 +221,7 @@ class [[gnu::visibility("hidden")]] reports {
   reports(std::string log, read_options options);
   void damaged(const damage& found);
   void unreadable(const std::string& file, const error& cause);
+  void doubled(std::uint64_t number, const std::string& file);  // it has the number of another segment, and both are read
   // Segments that are not there; of the first one, so many bytes had been read.
   void missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes = 0);
   std::uint64_t damages() const noexcept { return damages_; }

@@ -62,6 +62,12 @@ void reports::unreadable(const std::string& file, const error& cause) {
   damaged(found);
 }
 
+void reports::doubled(std::uint64_t number, const std::string& file) {
+  damaged({file, 0, 0,
+           "another segment has the number " + std::to_string(number) +
+               ", too; both were read. To give this file a number of its own: move it away, then `annals adopt`"});
+}
+
 void reports::missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes) {
   ++gaps_;
   gap found{log_, first, last, read_bytes, 0, 0};

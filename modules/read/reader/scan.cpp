@@ -59,6 +59,9 @@ class scanner {
         },
         [this](std::uint64_t, const std::string& file, const error& cause) {
           if (drain()) told_.unreadable(file, cause);
+        },
+        [this](std::uint64_t number, const std::string& file) {
+          if (drain()) told_.doubled(number, file);
         });
     while (!result_.stopped) {
       auto next = segments.next(by_facts_);

@@ -211,7 +211,8 @@ tail_page read_whole(const std::string& path, log_at_once seen, std::int64_t n, 
   }
   walk segments(
       path, std::move(log), [&](std::uint64_t first, std::uint64_t last) { reader.told().missing(first, last); },
-      [&](std::uint64_t, const std::string& file, const error& cause) { reader.told().unreadable(file, cause); });
+      [&](std::uint64_t, const std::string& file, const error& cause) { reader.told().unreadable(file, cause); },
+      [&](std::uint64_t number, const std::string& file) { reader.told().doubled(number, file); });
   while (reader.wants_more()) {
     auto segment = segments.previous();
     if (!segment) break;

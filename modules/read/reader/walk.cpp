@@ -29,7 +29,11 @@ std::optional<walk::stop> walk::next(const content::segment_reader::chooser& by_
     const std::string path = here.is_live ? path_ : log_.closed[at_].path;
     ++at_;
     if (opened && !opened->is_open()) continue;  // deleted meanwhile, or there is no live segment
-    if (expected_ && here.number != *expected_) missing_(*expected_, here.number - 1);
+    if (expected_ && here.number + 1 == *expected_) {
+      doubled_(here.number, path);
+    } else if (expected_ && here.number != *expected_) {
+      missing_(*expected_, here.number - 1);
+    }
     expected_ = here.number + 1;
     if (!opened) {
       unreadable_(here.number, path, opened.error());
@@ -46,7 +50,11 @@ std::optional<walk::stop> walk::previous() {
     const closed_segment& one = log_.closed[--before_];
     auto opened = content::open_closed(path_, one);
     if (opened && !opened->is_open()) continue;
-    if (one.number != expected_before_) missing_(one.number + 1, expected_before_);
+    if (one.number == expected_before_ + 1) {
+      doubled_(one.number, one.path);
+    } else if (one.number != expected_before_) {
+      missing_(one.number + 1, expected_before_);
+    }
     expected_before_ = one.number - 1;
     if (opened) return stop{std::move(*opened), one.number, false};
     unreadable_(one.number, one.path, opened.error());

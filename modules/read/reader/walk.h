@@ -19,16 +19,16 @@ class walk {
   using reporter = std::function<void(std::uint64_t first, std::uint64_t last)>;
 
   using failure_reporter = std::function<void(std::uint64_t number, const std::string& path, const error& cause)>;
+  using double_reporter = std::function<void(std::uint64_t number, const std::string& path)>;
 
-  // Looks at the log. `missing` gets the first and the last number of each gap, `unreadable` the number and the path of each
-  // closed segment that cannot be opened, and why.
-  inline walk(const std::string& path, reporter missing, failure_reporter unreadable)
-      : walk(path, content::view_of(path).value(), std::move(missing), std::move(unreadable)) {}
-  inline walk(std::string path, content::view log, reporter missing, failure_reporter unreadable)
+  // `missing` gets the first and the last number of each gap, `unreadable` the number and the path of each closed segment that
+  // cannot be opened, and why, `doubled` the number and the path of each one that has the number of another.
+  inline walk(std::string path, content::view log, reporter missing, failure_reporter unreadable, double_reporter doubled)
       : path_(std::move(path)),
         log_(std::move(log)),
         missing_(std::move(missing)),
         unreadable_(std::move(unreadable)),
+        doubled_(std::move(doubled)),
         before_(log_.closed.size()) {}
 
   // Goes on at the segment with this number: a gap before the next one that is there is reported.
@@ -45,6 +45,7 @@ class walk {
   content::view log_;
   reporter missing_;
   failure_reporter unreadable_;
+  double_reporter doubled_;
   std::size_t at_ = 0;                     // of next(), in the closed segments; behind them: the live one
   std::optional<std::uint64_t> expected_;  // the number of the next segment; nothing: any
   std::size_t before_;                     // of previous()

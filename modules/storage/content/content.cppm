@@ -117,7 +117,7 @@ class segment_reader {
 
 // A log at one moment. Of a segment that is there in both forms, the plain one is named.
 struct view {
-  std::vector<closed_segment> closed;  // in the order of their numbers, one of each
+  std::vector<closed_segment> closed;  // in the order of their numbers; several of one number are different segments
   std::uint64_t live_number = 1;
   segment_reader live;  // not open where there is none
 };

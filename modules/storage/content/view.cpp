@@ -2,6 +2,7 @@
 module;
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +17,16 @@ namespace {
 
 bool is_gone(const error& cause) noexcept {
   return cause.code == errc::io && cause.system_code == ENOENT;
+}
+
+// Puts each behind the one that has its number.
+void add_doubled(std::vector<closed_segment>& closed, const std::vector<closed_segment>& doubled) {
+  if (doubled.empty()) return;
+  std::vector<closed_segment> all;
+  all.reserve(closed.size() + doubled.size());
+  std::merge(closed.begin(), closed.end(), doubled.begin(), doubled.end(), std::back_inserter(all),
+             [](const closed_segment& a, const closed_segment& b) { return a.number < b.number; });
+  closed = std::move(all);
 }
 
 }  // namespace
@@ -35,6 +46,7 @@ result<view> view_of(const std::string& path) {
   auto listed = segment::list(path, {.meanwhile = open_live});
   if (!listed) return std::move(listed.error());
   seen.closed = std::move(listed->closed);
+  add_doubled(seen.closed, listed->doubled);
   seen.live_number = listed->live_number;
   return seen;
 }
@@ -45,10 +57,13 @@ result<segment_reader> open_closed(const std::string& path, const closed_segment
   for (;;) {
     auto opened = segment_reader::open(at.path, by_facts);
     if (opened || !is_gone(opened.error())) return opened;
-    const auto now = segment::closed_segments(path);
-    if (!now) return now.error();
-    const auto found = std::find_if(now->begin(), now->end(), [&](const auto& s) { return s.number == wanted.number; });
-    if (found == now->end()) return segment_reader();
+    auto now = segment::list(path);
+    if (!now) return std::move(now.error());
+    add_doubled(now->closed, now->doubled);
+    const auto found = std::find_if(now->closed.begin(), now->closed.end(), [&](const closed_segment& one) {
+      return one.number == wanted.number && one.first_event() == wanted.first_event();
+    });
+    if (found == now->closed.end()) return segment_reader();
     if (found->path == at.path) return opened;  // the name is there and cannot be opened
     at = *found;
   }

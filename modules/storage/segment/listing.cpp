@@ -120,12 +120,22 @@ result<look> look_at(const std::string& live_path, bool with_sizes) {
       if (!is_there) return is_there.error();
       if (!*is_there) continue;
     }
-    if (closed.empty() || closed.back().number != file.number) {
+    const auto is_other_form = [&](const closed_segment& one) {
+      return one.number == file.number && one.first_event() == file.first_event();
+    };
+    std::vector<closed_segment>& doubled = seen.found.doubled;
+    const bool is_first = closed.empty() || closed.back().number != file.number;
+    const auto same =
+        is_first || is_other_form(closed.back()) ? doubled.end() : std::find_if(doubled.begin(), doubled.end(), is_other_form);
+    if (is_first) {
       file.is_compressing = std::binary_search(in_work.begin(), in_work.end(), file.number);
       closed.push_back(std::move(file));
+    } else if (!is_other_form(closed.back()) && same == doubled.end()) {
+      doubled.push_back(std::move(file));
     } else {
-      closed.back().is_compressing = true;
-      closed.back().bytes += file.bytes;
+      closed_segment& other = same == doubled.end() ? closed.back() : *same;
+      other.is_compressing = true;
+      other.bytes += file.bytes;
     }
   }
   if (!with_sizes) return seen;

@@ -45,6 +45,7 @@ inline constexpr std::size_t files_max = 200'000;
 // The segments of a log at one moment.
 struct listing {
   std::vector<closed_segment> closed;       // in the order of their numbers, which may have gaps; one for each number
+  std::vector<closed_segment> doubled;      // others that have the number of one of these: a copy, or one of another log
   std::uint64_t live_number = 1;            // greater than the numbers of all closed ones, and of all recorded deletions
   std::optional<std::uint64_t> live_bytes;  // nothing without a regular file at the live path, and without with_sizes
 };
