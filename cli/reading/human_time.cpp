@@ -70,10 +70,11 @@ std::optional<human_time> parse_human_time(std::string_view text, time_point now
   constexpr std::size_t minute_bytes = 16;  // 2026-11-01T14:30
   std::string whole(text);
   if (whole.size() > date_bytes && whole[date_bytes] == ' ') whole[date_bytes] = 'T';
+  const bool has_seconds = whole.size() > minute_bytes && whole[minute_bytes] == ':';
+  if (whole.size() >= minute_bytes && !has_seconds) whole.insert(minute_bytes, ":00");
   if (const auto exact = annals::parse_timestamp(whole)) return human_time{exact->time, exact->time};
   const bool is_day = whole.size() == date_bytes;
-  if (is_day) whole += "T00:00";
-  if (whole.size() == minute_bytes) whole += ":00";
+  if (is_day) whole += "T00:00:00";
   const auto shown = annals::parse_timestamp(whole + "Z");
   if (!shown) return std::nullopt;
   return is_day ? day_of(shown->time) : in_zone(shown->time);

@@ -15,8 +15,8 @@ struct human_time {
 };
 
 // now, today, yesterday (days), -3h or -1d12h (that long before `now`), 2026-11-01 (a day), 2026-11-01T14:30, 2026-11-01
-// 14:30:05.25, and RFC 3339 with its offset. What has no offset is UTC, or with `local` of the zone that the environment says
-// (TZ). Nothing for anything else.
+// 14:30:05.25, and RFC 3339 with its offset, also without seconds. What has no offset is UTC, or with `local` of the zone that
+// the environment says (TZ). Nothing for anything else.
 std::optional<human_time> parse_human_time(std::string_view text, annals::time_point now, bool local);
 
 }  // namespace cli

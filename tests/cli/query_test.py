@@ -48,7 +48,8 @@ class Query(CommandTest):
 
     def test_zones(self):
         lines = self.log_of(line("2026-07-01T11:30:00+00:00"), line("2026-07-01T13:30:00+00:00"))
-        for since in ("2026-07-01T13:00", "2026-07-01 13:00:00", "2026-07-01T15:00:00+02:00", "2026-07-01T13:00:00.000Z"):
+        for since in ("2026-07-01T13:00", "2026-07-01 13:00:00", "2026-07-01T15:00:00+02:00", "2026-07-01T13:00:00.000Z",
+                      "2026-07-01T13:00Z", "2026-07-01T15:00+0200", "2026-07-01T15:00:00+02"):
             self.assertEqual(self.query("--since", since), [lines[1]], since)
         self.assertEqual(self.query("--since", "2026-07-01T15:00", "--local", TZ="Europe/Berlin"), [lines[1]])
         self.assertEqual(self.query("--since", "2026-07-01T12:30", "--local", TZ="UTC+0"), [lines[1]])
