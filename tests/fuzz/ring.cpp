@@ -31,6 +31,7 @@ using fuzz::require;
 
 constexpr std::size_t record_bytes = ring::bytes_min;
 constexpr std::uint64_t capacity = record_bytes / ring::word_bytes;
+constexpr std::uint64_t chunk_words = ring::chunk_bytes_of(record_bytes) / ring::word_bytes;
 
 struct made_record {
   ring::mark state = ring::mark::none;
@@ -57,7 +58,7 @@ std::string line_from(fuzz::input& in, bool& is_plain) {
   return line + "\n";
 }
 
-// The records, one behind the other from the tail on; some of their lines, or a beginning of one, are in the log already.
+// The records, one behind the other from the tail on, none across the end of a chunk; some of their lines, or a beginning of one, are in the log already.
 void add_records(image& made, fuzz::input& in, std::uint64_t tail) {
   constexpr ring::mark states[] = {ring::mark::reserved, ring::mark::committed, ring::mark::committed, ring::mark::taken,
                                    ring::mark::taken,    ring::mark::taken,     ring::mark::released};
@@ -66,7 +67,8 @@ void add_records(image& made, fuzz::input& in, std::uint64_t tail) {
     const unsigned how = in.byte();
     made_record one{states[how % std::size(states)], line_from(in, made.is_plain)};
     const std::uint64_t words = ring::words_for(one.line.size());
-    if (word + words > tail + capacity) break;
+    if (word % chunk_words + words > chunk_words) word += chunk_words - word % chunk_words;
+    if (words > chunk_words || word + words > tail - tail % chunk_words + capacity) break;
     const bool has_line = one.state == ring::mark::committed || one.state == ring::mark::taken;
     const std::uint64_t header =
         has_line ? ring::with_mark(ring::committed_header(one.line.size(), ring::sum_of(one.line), word), one.state)

@@ -70,6 +70,16 @@ std::string drain_past_faults(annals::ring::queue& queue) {
   return all;
 }
 
+std::vector<std::string> lines_in(std::string_view text) {
+  std::vector<std::string> all;
+  while (!text.empty()) {
+    const std::size_t bytes = text.find('\n') + 1;
+    all.emplace_back(text.substr(0, bytes));
+    text.remove_prefix(bytes);
+  }
+  return all;
+}
+
 TEST_F(a_queue, copies_nothing_behind_the_last_record_when_a_committed_header_is_lengthened) {
   // To the longest there is, to the whole ring, to one word too many, and into the next record.
   for (const std::uint64_t bytes :
@@ -128,6 +138,29 @@ TEST_F(a_queue, gives_no_line_that_was_not_put_when_its_bytes_are_changed) {
   EXPECT_EQ(drain_past_faults(queue), line_of(0) + line_of(2));
   ASSERT_TRUE(queue.fault());
   EXPECT_EQ(queue.fault()->at, 4U);
+}
+
+TEST_F(a_queue, gives_only_lines_that_were_put_whatever_the_first_page_says_of_its_chunks) {
+  std::mt19937_64 random(1);
+  for (int round = 0; round < 300; ++round) {
+    ring_file fresh(directory / ("ring" + std::to_string(round)));
+    std::set<std::string> known;
+    {
+      auto queue = fresh.queue();
+      for (std::size_t i = 0; i < 1500; ++i) {
+        put(queue, line_of(i));
+        known.insert(line_of(i));
+      }
+    }
+    for (auto changes = 1 + random() % 5; changes != 0; --changes) {
+      const std::uint64_t values[] = {0, 1, 2, 3, 4, 5, random(), UINT64_MAX};
+      fresh.header().chunks[random() % 6] = values[random() % std::size(values)];
+    }
+    auto queue = fresh.queue(false);
+    for (const std::string& line : lines_in(drain_past_faults(queue))) ASSERT_TRUE(known.contains(line)) << line;
+    ASSERT_NE(put(queue, line_of(7)), 0U);
+    ASSERT_NE(drain_past_faults(queue).find(line_of(7)), std::string::npos);
+  }
 }
 
 TEST_F(a_queue, knows_what_it_is_writing_whatever_the_first_page_says) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <functional>
 #include <future>
 #include <iterator>
@@ -44,6 +45,8 @@ using support::put;
 using support::ring_file;
 using support::set_mark;
 
+constexpr std::uint64_t chunk_bytes = annals::ring::chunk_bytes_of(annals::ring::bytes_min);
+
 TEST_F(a_queue, gives_lines_back_in_the_order_in_which_they_were_put) {
   auto queue = file.queue();
   EXPECT_EQ(put(queue, "one\n"), 1U);
@@ -71,14 +74,60 @@ TEST_F(a_queue, goes_round_for_ever_with_lines_of_every_length) {
   EXPECT_TRUE(got == expected);
 }
 
-TEST_F(a_queue, has_no_room_when_full_and_has_it_again_after_a_release) {
+TEST_F(a_queue, has_no_room_when_full_and_has_it_again_once_a_chunk_is_released) {
   auto queue = file.queue();
   std::size_t count = 0;
   while (put(queue, line_of(count)) != 0) ++count;
   EXPECT_EQ(count, annals::ring::bytes_min / 32);  // a line of 20 bytes takes four words with its header
   EXPECT_EQ(put(queue, "x\n"), 0U);
   EXPECT_NE(drain(queue, 100), "");
+  EXPECT_EQ(put(queue, "x\n"), 0U);
+  while (queue.used_bytes() > annals::ring::bytes_min - chunk_bytes) EXPECT_NE(drain(queue, 1000), "");
   EXPECT_NE(put(queue, "x\n"), 0U);
+}
+
+TEST_F(a_queue, uses_the_same_two_chunks_while_the_drain_keeps_up) {
+  ring_file large(directory / "large", 64 * 1024 * 1024);
+  auto queue = large.queue();
+  std::uint64_t put_bytes = 0;
+  for (std::size_t i = 0; put_bytes < 80 * 1024 * 1024; ++i) {
+    const std::string line = line_of(i, 100'000);
+    ASSERT_NE(put(queue, line), 0U);
+    put_bytes += line.size();
+    ASSERT_EQ(drain(queue), line);
+  }
+  EXPECT_LE(queue.touched_bytes(), 2 * annals::ring::chunk_bytes_of(64 * 1024 * 1024));
+}
+
+TEST_F(a_queue, keeps_the_order_whichever_chunks_of_the_file_its_lines_are_in) {
+  std::mt19937 random(1);
+  for (int round = 0; round < 40; ++round) {
+    ring_file fresh(directory / ("ring" + std::to_string(round)));
+    std::deque<std::string> left;
+    std::size_t number = 0;
+    for (int life = 0; life < 4; ++life) {
+      auto queue = fresh.queue(life == 0);
+      for (int step = 0; step < 60; ++step) {
+        for (auto lines = random() % 200; lines != 0; --lines) {
+          const std::string line = line_of(number, 5 + random() % (random() % 20 == 0 ? 5000 : 200));
+          if (put(queue, line) == 0) break;
+          ++number;
+          left.push_back(line);
+        }
+        for (auto batches = random() % 4; batches != 0; --batches) {
+          std::string drained = drain(queue, random() % 20'000);
+          while (!drained.empty()) {
+            ASSERT_FALSE(left.empty());
+            ASSERT_TRUE(drained.starts_with(left.front()));
+            drained.erase(0, left.front().size());
+            left.pop_front();
+          }
+        }
+      }
+    }
+    const std::vector<std::string> found = fresh.lines();
+    ASSERT_TRUE(std::equal(left.begin(), left.end(), found.begin(), found.end())) << "round " << round;
+  }
 }
 
 TEST_F(a_queue, tells_when_it_is_more_than_half_full) {
@@ -320,18 +369,19 @@ TEST_F(a_queue, has_the_room_of_the_lines_that_arrived_before_their_batch_failed
   const std::size_t all = queue.take(1 << 20, 0ns, 0ns).count;
   ASSERT_EQ(all, count);
   queue.begin_writing({});
+  constexpr std::size_t of_a_chunk = chunk_bytes / 32;
   std::vector<bool> arrived(all, false);
-  std::fill_n(arrived.begin(), 3, true);
-  arrived[5] = true;
+  std::fill_n(arrived.begin(), of_a_chunk, true);
+  arrived[of_a_chunk + 2] = true;
   queue.settle(arrived);
-  std::string expected = line_of(3) + line_of(4);
-  for (std::size_t i = 6; i < count; ++i) expected += line_of(i);
-  for (std::size_t i = 0; i < 3; ++i) {
-    EXPECT_NE(put(queue, line_of(i)), 0U) << "the room of the first three is free";
+  std::string expected = line_of(of_a_chunk) + line_of(of_a_chunk + 1);
+  for (std::size_t i = of_a_chunk + 3; i < count; ++i) expected += line_of(i);
+  for (std::size_t i = 0; i < of_a_chunk; ++i) {
+    ASSERT_NE(put(queue, line_of(i)), 0U) << "the room of the first chunk is free";
     expected += line_of(i);
   }
   EXPECT_EQ(put(queue, line_of(0)), 0U);
-  EXPECT_EQ(drain(queue), expected);
+  EXPECT_TRUE(drain(queue) == expected);
   EXPECT_EQ(queue.used_bytes(), 0U);
   for (std::uint64_t word = 0; word < annals::ring::bytes_min / 8; ++word)
     ASSERT_EQ(annals::ring::mark_of(file.word(word)), mark::none);

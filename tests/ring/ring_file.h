@@ -17,9 +17,9 @@ class ring_file {
 
   annals::ring::file_header& header() { return *reinterpret_cast<annals::ring::file_header*>(mapping_.head()); }
   char* records() { return mapping_.wrapped(); }
-  std::uint64_t& word(std::uint64_t at) {
-    return *reinterpret_cast<std::uint64_t*>(records() + at % (bytes_ / annals::ring::word_bytes) * annals::ring::word_bytes);
-  }
+  // Those of the chunks that producers have, and of the next one.
+  annals::ring::shared_words words() { return {records(), bytes_, facts().chunks}; }
+  std::uint64_t& word(std::uint64_t at) { return *reinterpret_cast<std::uint64_t*>(words().at(at)); }
   // What the first page says now.
   annals::ring::facts facts() {
     annals::ring::page_copy page;

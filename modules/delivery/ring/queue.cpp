@@ -6,6 +6,7 @@ module;
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,16 +21,48 @@ thread_local std::uint32_t queue::thread_ = 0;
 
 queue::queue(file_header& header, char* records, const start& from)
     : header_(header),
-      words_(records, from.bytes),
+      words_(records, from.bytes, from.chunks),
       head_(from.found << sequence_shift | (from.end & position_mask)),
       released_(from.tail & position_mask),
       sequence_base_(0),
       dropped_(from.dropped),
+      chunks_given_(words_.chunk_of(from.end + words_.chunk_words() - 1)),
       tail_(from.tail),
       scan_(from.tail),
       found_(from.found),
       overtaken_(from.has_gaps) {
-  invariant(from.end - from.tail <= words_.capacity(), "the records of a dead owner fit into one lap");
+  const std::uint64_t first = words_.chunk_of(from.tail);
+  invariant(chunks_given_ - first <= words_.chunk_count(), "the records of a dead owner fit into the chunks of the file");
+  free_.reserve(words_.chunk_count());
+  for (std::uint64_t chunk = first + words_.chunk_count(); chunk-- > chunks_given_;) free_.push_back(words_.place_of(chunk));
+  for (std::uint64_t chunk = first; chunk < chunks_given_; ++chunk)
+    header_.chunks[words_.place_of(chunk)].store(chunk + 1, std::memory_order_release);
+  limit_ = chunks_given_ * words_.chunk_words() & position_mask;
+}
+
+// Gives producers one more chunk: the one that was drained last. True also where another thread has done it since `limit`
+// was read.
+bool queue::add_chunk(std::uint64_t limit) noexcept {
+  const std::lock_guard lock(chunks_mutex_);
+  if (limit_.load(std::memory_order_relaxed) != limit) return true;
+  if (free_.empty()) return false;
+  const std::uint8_t place = free_.back();
+  free_.pop_back();
+  words_.place(chunks_given_, place);
+  header_.chunks[place].store(chunks_given_ + 1, std::memory_order_release);
+  ++chunks_given_;
+  const std::size_t touched = (place + std::size_t{1}) * static_cast<std::size_t>(words_.chunk_words()) * word_bytes;
+  touched_.store(std::max(touched_.load(std::memory_order_relaxed), touched), std::memory_order_relaxed);
+  limit_.store(chunks_given_ * words_.chunk_words() & position_mask, std::memory_order_release);
+  return true;
+}
+
+// Takes back the chunks that the tail has left.
+void queue::free_chunks(std::uint64_t from, std::uint64_t to) noexcept {
+  if (words_.chunk_of(from) == words_.chunk_of(to)) return;
+  const std::lock_guard lock(chunks_mutex_);
+  for (std::uint64_t chunk = words_.chunk_of(from); chunk < words_.chunk_of(to); ++chunk)
+    free_.push_back(words_.place_of(chunk));
 }
 
 std::uint64_t queue::end_of(std::uint64_t head) const noexcept {
@@ -65,8 +98,8 @@ void queue::contradicts(std::uint64_t word, std::string_view why) noexcept {
 // Takes a copy of the committed record at `word`, which has to end before `end`, into the batch.
 queue::taking queue::take_at(std::uint64_t word, std::uint64_t header, std::uint64_t end, std::size_t batch_bytes_max) {
   const std::size_t bytes = line_bytes_of(header);
-  if (words_for(bytes) > end - word) {
-    contradicts(word, "a record that ends behind the last one");
+  if (words_for(bytes) > std::min(end - word, words_.rest_of_chunk(word))) {
+    contradicts(word, "a record that ends behind the last one, or behind its chunk");
     return taking::contradicts;
   }
   const std::size_t before = lines_.size();
@@ -191,6 +224,7 @@ bool queue::step(std::uint64_t end, std::size_t batch_bytes_max, std::chrono::na
   } else if (state == mark::reserved) {
     return pass_over(header, behind, now, patience);
   } else {
+    overtaken_ = true;  // its header is no taken record's
     scan_ = behind;
     return true;
   }
@@ -234,12 +268,13 @@ void queue::release() noexcept {
   }
   next_sequence_ += taken_.size();
   taken_.clear();
-  tail_ = tail;
+  const std::uint64_t before = std::exchange(tail_, tail);
   header_.tail.store(tail_, std::memory_order_release);
   header_.phase.store(static_cast<std::uint32_t>(phase::idle), std::memory_order_release);
   is_writing_ = false;
   sequence_base_.store(next_sequence_ - 1, std::memory_order_relaxed);
   released_.store(tail_ & position_mask, std::memory_order_release);
+  free_chunks(before, tail_);
 }
 
 bool queue::release_abandoned() noexcept {
@@ -250,7 +285,7 @@ bool queue::release_abandoned() noexcept {
 
 void queue::settle(const std::vector<bool>& arrived) noexcept {
   invariant(arrived.size() == taken_.size(), "every line of the batch is settled");
-  ring::settle(header_, words_.at(0), capacity_bytes(), taken_, arrived);
+  ring::settle(header_, words_, taken_, arrived);
   is_writing_ = false;
   next_sequence_ += static_cast<std::uint64_t>(std::count(arrived.begin(), arrived.end(), true));
   take_again();

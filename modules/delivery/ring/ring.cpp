@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <chrono>
@@ -22,7 +23,7 @@ namespace annals::ring {
 namespace {
 
 constexpr char magic[8] = {'A', 'N', 'N', 'A', 'L', 'S', 'R', 'G'};
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;
 constexpr std::size_t checked_bytes = offsetof(file_header, check);
 
 std::uint64_t check_of(const file_header& header) noexcept {
@@ -94,11 +95,38 @@ std::optional<std::string> page_copy::fault(std::uint64_t file_bytes) const {
   return fault_of(*reinterpret_cast<const file_header*>(bytes_), file_bytes);
 }
 
+// The chunks that nobody recorded lie where there is room: they hold no records.
+static chunk_order order_of(const file_header& header) noexcept {
+  chunk_order order = chunks_as_they_lie();
+  if (!std::has_single_bit(header.bytes) || header.bytes < bytes_min || header.bytes > bytes_max) return order;
+  const std::uint64_t chunk_bytes = chunk_bytes_of(header.bytes);
+  const std::uint64_t count = header.bytes / chunk_bytes;
+  const std::uint64_t first = header.tail.load(std::memory_order_relaxed) / (chunk_bytes / word_bytes);
+  std::array<bool, chunks_max> is_placed = {};
+  std::array<bool, chunks_max> is_used = {};
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t chunk = header.chunks[i].load(std::memory_order_relaxed) - 1;
+    if (chunk < first || chunk - first >= count || is_placed[chunk % count]) continue;
+    is_placed[chunk % count] = is_used[i] = true;
+    order[chunk % count] = static_cast<std::uint8_t>(i);
+  }
+  std::size_t next = 0;
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    if (is_placed[slot]) continue;
+    while (is_used[next]) ++next;
+    order[slot] = static_cast<std::uint8_t>(next++);
+  }
+  return order;
+}
+
 facts page_copy::facts() const noexcept {
   const auto& header = *reinterpret_cast<const file_header*>(bytes_);
-  return {header.bytes, header.tail.load(std::memory_order_relaxed),
-          static_cast<ring::phase>(header.phase.load(std::memory_order_relaxed)), header.batch,
-          header.dropped.load(std::memory_order_relaxed)};
+  return {header.bytes,
+          header.tail.load(std::memory_order_relaxed),
+          static_cast<ring::phase>(header.phase.load(std::memory_order_relaxed)),
+          header.batch,
+          header.dropped.load(std::memory_order_relaxed),
+          order_of(header)};
 }
 
 // --- the walk over the records ----------------------------------------------------------------------------------------------
@@ -106,15 +134,18 @@ facts page_copy::facts() const noexcept {
 record_walk::record_walk(const ring::facts& of, record_source read)
     : read_(std::move(read)),
       capacity_words_(of.bytes / word_bytes),
-      end_(of.tail + capacity_words_),
+      chunk_words_(chunk_bytes_of(of.bytes) / word_bytes),
+      chunks_(of.chunks),
+      end_((of.tail & ~(chunk_words_ - 1)) + capacity_words_),
       word_(of.tail),
       window_begin_(of.tail) {}
 
 bool record_walk::read(std::uint64_t word, char* to, std::size_t count) {
   while (count != 0 && !failed_) {
-    const std::uint64_t index = word & (capacity_words_ - 1);
-    const std::size_t some = std::min<std::size_t>(count, static_cast<std::size_t>((capacity_words_ - index) * word_bytes));
-    failed_ = !read_(index * word_bytes, to, some);
+    const std::uint64_t in_chunk = word & (chunk_words_ - 1);
+    const std::uint64_t begin = chunks_[(word & (capacity_words_ - 1)) / chunk_words_] * chunk_words_;
+    const std::size_t some = std::min<std::size_t>(count, static_cast<std::size_t>((chunk_words_ - in_chunk) * word_bytes));
+    failed_ = !read_((begin + in_chunk) * word_bytes, to, some);
     to += some;
     count -= some;
     word += some / word_bytes;
@@ -149,6 +180,10 @@ void record_walk::copy_line(record& one) {
   const std::size_t bytes = line_bytes_of(one.header);
   if (bytes > limits::line_bytes_ceiling) {
     one.damage = "a line longer than the longest there may be";
+    return;
+  }
+  if ((one.at & (chunk_words_ - 1)) + words_for(bytes) > chunk_words_) {
+    one.damage = "a line that crosses the end of its chunk";
     return;
   }
   for (std::size_t looked_at = 0; looked_at + window_bytes < bytes; looked_at += window_bytes) {
@@ -202,8 +237,8 @@ taken_lines taken_of(const facts& of, const record_source& read) {
 }
 
 std::optional<start> put_in_order(file_header& header, char* records, const facts& of, const record_source& read) {
-  const shared_words words(records, of.bytes);
-  start made = {of.bytes, of.tail, of.tail, 0, false, of.dropped};
+  const shared_words words(records, of.bytes, of.chunks);
+  start made = {of.bytes, of.tail, of.tail, 0, false, of.dropped, of.chunks};
   // Whatever else looks like a header is what nobody will commit any more, or is damaged.
   const auto clear = [&words](std::uint64_t from, std::uint64_t to) {
     for (; from < to; ++from) {
@@ -231,9 +266,8 @@ std::optional<start> put_in_order(file_header& header, char* records, const fact
   return made;
 }
 
-void settle(file_header& header, char* records, std::uint64_t bytes, const std::vector<taken_record>& taken,
+void settle(file_header& header, const shared_words& words, const std::vector<taken_record>& taken,
             const std::vector<bool>& arrived) noexcept {
-  const shared_words words(records, bytes);
   const auto set_all = [&](bool which, mark state) {
     for (std::size_t i = 0; i < taken.size(); ++i) {
       if (arrived[i] == which) words.store(taken[i].at, with_mark(taken[i].header, state));

@@ -5,7 +5,8 @@
 // for any reason. docs/ring-format.md is the file's specification; docs/decisions.md tells why it is this queue and no other.
 //
 //   reserve   a compare-and-swap on `head`, in the memory of the process, gives a producer its words of the ring and
-//             its sequence number in one step. It then writes its record's header, marked `reserved`.
+//             its sequence number in one step. It then writes its record's header, marked `reserved`. A record does not cross
+//             the end of a chunk. A new chunk is the free one that was drained last.
 //   commit    the line is copied behind the header, and the header stored again, marked `committed` (release).
 //   take      the drain copies committed lines into a batch and marks them `taken`.
 //   release   once the batch is known to be in the log, the headers are zeroed and the tail moves on.
@@ -16,13 +17,16 @@
 // All words are little-endian 64-bit words of an x86-64 or AArch64 machine; a ring is read on the machine it was written on.
 module;
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +48,22 @@ inline constexpr std::uint64_t owner_byte = 0;  // which the owner locks (F_OFD_
 inline constexpr std::uint64_t position_mask = (std::uint64_t{1} << 27) - 1;
 inline constexpr unsigned sequence_shift = 27;
 inline constexpr std::uint64_t sequence_mask = (std::uint64_t{1} << 37) - 1;
+
+// The records lie in chunks, and none crosses the end of its chunk. The chunks of the file are used in any order: the one that
+// was drained last comes next, since its pages are in memory and writable, and in the processor's caches.
+inline constexpr std::size_t chunks_max = 64;
+inline constexpr std::size_t chunks_min = 4;
+inline constexpr std::uint64_t chunk_bytes_usual = 1024 * 1024;
+inline constexpr std::uint64_t chunk_bytes_of(std::uint64_t ring_bytes) noexcept {
+  return std::max(ring_bytes / chunks_max, std::min(ring_bytes / chunks_min, chunk_bytes_usual));
+}
+// Which chunk of the file has each chunk of the lap from the tail on: by the number of the latter modulo their count.
+using chunk_order = std::array<std::uint8_t, chunks_max>;
+inline constexpr chunk_order chunks_as_they_lie() noexcept {
+  chunk_order order = {};
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::uint8_t>(i);
+  return order;
+}
 
 // What stands in the top byte of a record's first word. The low 25 bits are the line's bytes. Between them: while reserved, 22
 // bits of the thread that did; while committed or taken, 31 bits of the line's check; else 0.
@@ -131,7 +151,7 @@ enum class phase : std::uint32_t {
 // The first page of the file. What is fixed when the ring is made is covered by `check`.
 struct file_header {
   char magic[8];             // "ANNALSRG"
-  std::uint32_t version;     // 2
+  std::uint32_t version;     // 3
   std::uint32_t page_bytes;  // 4096: where the records begin
   std::uint64_t bytes;       // of records; a power of two
   std::int64_t made_us;      // when, in microseconds since 1970
@@ -144,9 +164,13 @@ struct file_header {
   std::uint32_t filler_2;
   segment::log_place batch;            // where in the log the batch goes; valid while phase is `writing`
   std::atomic<std::uint64_t> dropped;  // events that were dropped (on_full), and no line has reported yet
+  char filler_3[72];
+  // --- the producers'
+  std::atomic<std::uint64_t>
+      chunks[chunks_max];  // the number of the chunk that lies there, counted since the ring was made, plus 1
 };
 static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
-static_assert(offsetof(file_header, tail) == 128 && sizeof(file_header) <= page_bytes);
+static_assert(offsetof(file_header, tail) == 128 && offsetof(file_header, chunks) == 256 && sizeof(file_header) <= page_bytes);
 
 // --- reading a ring ------------------------------------------------------------------------------------------------------
 //
@@ -161,6 +185,7 @@ struct facts {
   ring::phase phase = ring::phase::idle;
   segment::log_place batch = {};
   std::uint64_t dropped = 0;
+  chunk_order chunks = chunks_as_they_lie();
 };
 
 // A copy of the first page, in memory of this process.
@@ -212,6 +237,8 @@ class record_walk {
 
   const record_source read_;
   const std::uint64_t capacity_words_;
+  const std::uint64_t chunk_words_;
+  const chunk_order chunks_;
   const std::uint64_t end_;
   std::uint64_t word_;          // the next to look at
   std::string window_;          // a copy of the records from window_begin_ on
@@ -234,10 +261,12 @@ struct taken_lines {
 };
 taken_lines taken_of(const facts& of, const record_source& read);
 
+class shared_words;
+
 // Ends the phase of a dead owner: what was taken, the records at these words, has `arrived` in the log, or is to be taken
 // again. (Of phase idle nothing has arrived, of phase done everything.) Interrupted anywhere, it can be done again, and the
-// same is found. `bytes`: of the records.
-void settle(file_header& header, char* records, std::uint64_t bytes, const std::vector<taken_record>& taken,
+// same is found.
+void settle(file_header& header, const shared_words& words, const std::vector<taken_record>& taken,
             const std::vector<bool>& arrived) noexcept;
 
 // Where a queue begins.
@@ -248,6 +277,7 @@ struct start {
   std::uint64_t found = 0;  // how many records there are
   bool has_gaps = false;    // between them
   std::uint64_t dropped = 0;
+  chunk_order chunks = chunks_as_they_lie();
 };
 
 // Makes the lap from the tail on one unbroken row of committed records, and the words behind it free; what was taken is to be
@@ -255,14 +285,36 @@ struct start {
 // read.
 std::optional<start> put_in_order(file_header& header, char* records, const facts& of, const record_source& read);
 
-// The words of a ring's records in shared memory. A word is read by load(), once, and a line by append_line(). Any thread.
+// The words of a ring's records in shared memory, by their number since the ring was made. A word is read by load(), once, and
+// a line by append_line(). Any thread.
 class shared_words {
  public:
-  // `mapped`: the records, twice in a row. `bytes`: of the records, a power of two.
-  shared_words(char* mapped, std::uint64_t bytes) noexcept : mapped_(mapped), mask_(bytes / word_bytes - 1) {}
+  // `records`: the mapping. `bytes`: of the records, a power of two.
+  shared_words(char* records, std::uint64_t bytes, const chunk_order& order) noexcept
+      : records_(records),
+        capacity_(bytes / word_bytes),
+        chunk_shift_(static_cast<unsigned>(std::countr_zero(chunk_bytes_of(bytes) / word_bytes))),
+        slot_mask_((capacity_ >> chunk_shift_) - 1) {
+    for (std::size_t slot = 0; slot <= slot_mask_; ++slot) place(slot, order[slot]);
+  }
 
-  inline std::uint64_t capacity() const noexcept { return mask_ + 1; }
-  inline char* at(std::uint64_t word) const noexcept { return mapped_ + (word & mask_) * word_bytes; }
+  inline std::uint64_t capacity() const noexcept { return capacity_; }
+  inline std::uint64_t chunk_words() const noexcept { return std::uint64_t{1} << chunk_shift_; }
+  inline std::uint64_t chunk_of(std::uint64_t word) const noexcept { return word >> chunk_shift_; }
+  inline std::uint64_t chunk_count() const noexcept { return slot_mask_ + 1; }
+  inline std::uint64_t rest_of_chunk(std::uint64_t word) const noexcept { return chunk_words() - (word & (chunk_words() - 1)); }
+  // Where a chunk of the ring lies: the number of the chunk of the file.
+  inline std::uint8_t place_of(std::uint64_t chunk) const noexcept {
+    return static_cast<std::uint8_t>(places_[chunk & slot_mask_].load(std::memory_order_relaxed) >> chunk_shift_);
+  }
+  inline void place(std::uint64_t chunk, std::uint8_t in_file) noexcept {
+    places_[chunk & slot_mask_].store(static_cast<std::uint32_t>(in_file) << chunk_shift_, std::memory_order_relaxed);
+  }
+
+  inline char* at(std::uint64_t word) const noexcept {
+    const std::uint64_t begin = places_[word >> chunk_shift_ & slot_mask_].load(std::memory_order_relaxed);
+    return records_ + (begin + (word & (chunk_words() - 1))) * word_bytes;
+  }
   inline std::uint64_t load(std::uint64_t word) const noexcept { return reference(word).load(std::memory_order_acquire); }
   inline void store(std::uint64_t word, std::uint64_t value) const noexcept {
     reference(word).store(value, std::memory_order_relaxed);
@@ -273,7 +325,7 @@ class shared_words {
   inline bool replace(std::uint64_t word, std::uint64_t expected, std::uint64_t value) const noexcept {
     return reference(word).compare_exchange_strong(expected, value, std::memory_order_relaxed);
   }
-  // Appends a copy of the `bytes` behind the first word of a record, which are not more than the ring has.
+  // Appends a copy of the `bytes` behind the first word of a record, which end in its chunk.
   inline void append_line(std::uint64_t word, std::size_t bytes, std::string& to) const {
     to.append(at(word) + word_bytes, bytes);
   }
@@ -282,8 +334,11 @@ class shared_words {
   inline std::atomic_ref<std::uint64_t> reference(std::uint64_t word) const noexcept {
     return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(at(word)));
   }
-  char* const mapped_;
-  const std::uint64_t mask_;
+  char* const records_;
+  const std::uint64_t capacity_;
+  const unsigned chunk_shift_;
+  const std::uint64_t slot_mask_;
+  std::array<std::atomic<std::uint32_t>, chunks_max> places_;  // in words from the beginning of the records
 };
 
 // --- the queue --------------------------------------------------------------------------------------------------------------
@@ -291,32 +346,39 @@ class shared_words {
 // The queue on the mapped memory of a ring file. Producers: any thread. Consumer functions: one thread at a time.
 class queue {
  public:
-  // `header`: the mapped first page, which is only written to. `records`: the mapping behind it, twice in a row. Both outlive
-  // the queue. `from`: of put_in_order(), or of a new ring; its records are the first to be taken.
+  // `header`: the mapped first page, which is only written to. `records`: the mapping behind it. Both outlive the queue.
+  // `from`: of put_in_order(), or of a new ring; its records are the first to be taken.
   queue(file_header& header, char* records, const start& from);
 
   // Puts a line into the ring, and returns its sequence number; or 0 where there is no room for it now. A line longer than
   // line_bytes_max() never has any. Sets `more_than_half` where the ring is more than half full.
   inline std::uint64_t put(std::string_view line, bool& more_than_half) noexcept {
     const std::uint64_t words = words_for(line.size());
+    if (words > words_.chunk_words()) [[unlikely]]
+      return 0;
     const std::uint64_t sum = sum_of(line);
     std::uint64_t head = head_.load(std::memory_order_relaxed);
-    do {
-      const std::uint64_t tail = released_.load(std::memory_order_acquire);
-      const std::uint64_t used = (head - tail) & position_mask;
-      if (used + words > words_.capacity()) [[unlikely]] {
+    std::uint64_t unused = 0;  // words at the end of a chunk
+    for (;;) {
+      const std::uint64_t limit = limit_.load(std::memory_order_acquire);
+      const std::uint64_t rest = words_.rest_of_chunk(head);
+      unused = words > rest ? rest : 0;
+      if (((limit - head) & position_mask) < unused + words) [[unlikely]] {
         const std::uint64_t again = head_.load(std::memory_order_acquire);
-        if (again == head) return 0;
+        if (again == head && !add_chunk(limit)) return 0;
         head = again;
         continue;
       }
-      more_than_half = used > words_.capacity() / 2;
-      const std::uint64_t next = ((head >> sequence_shift) + 1) << sequence_shift | ((head + words) & position_mask);
+      more_than_half = ((head - released_.load(std::memory_order_relaxed)) & position_mask) > words_.capacity() / 2;
+      const std::uint64_t next = ((head >> sequence_shift) + 1) << sequence_shift | ((head + unused + words) & position_mask);
       if (head_.compare_exchange_weak(head, next, std::memory_order_seq_cst, std::memory_order_relaxed)) break;
-    } while (true);
-    words_.store(head, header_of(mark::reserved, line.size(), this_thread()));
-    std::memcpy(words_.at(head) + word_bytes, line.data(), line.size());
-    words_.publish(head, committed_header(line.size(), sum, head));
+    }
+    const std::uint64_t at = (head & position_mask) + unused;
+    if (unused != 0) [[unlikely]]
+      words_.publish(head & position_mask, header_of(mark::released, static_cast<std::size_t>(unused - 1) * word_bytes));
+    words_.store(at, header_of(mark::reserved, line.size(), this_thread()));
+    std::memcpy(words_.at(at) + word_bytes, line.data(), line.size());
+    words_.publish(at, committed_header(line.size(), sum, at));
     const std::uint64_t base = sequence_base_.load(std::memory_order_relaxed);
     return base + (((head >> sequence_shift) + 1 - base) & sequence_mask);
   }
@@ -324,7 +386,7 @@ class queue {
   // The sequence number of a line that goes another way.
   std::uint64_t take_number() noexcept;
 
-  std::size_t line_bytes_max() const noexcept { return words_.capacity() / 4 * word_bytes; }
+  std::size_t line_bytes_max() const noexcept { return (words_.chunk_words() - 1) * word_bytes; }
   std::size_t capacity_bytes() const noexcept { return words_.capacity() * word_bytes; }
 
   // The sequence number of the line put last. Those of the records that were found begin with 1.
@@ -335,6 +397,8 @@ class queue {
   // anything to do.
   std::uint64_t head() const noexcept { return head_.load(std::memory_order_seq_cst); }
   std::uint64_t used_bytes() const noexcept;
+  // How many bytes of the records, from their beginning on, producers have had since the ring was opened. Any thread.
+  std::size_t touched_bytes() const noexcept { return touched_.load(std::memory_order_relaxed); }
 
   // --- the consumer ---
 
@@ -411,6 +475,8 @@ class queue {
     return thread_;
   }
 
+  bool add_chunk(std::uint64_t limit) noexcept;
+  void free_chunks(std::uint64_t from, std::uint64_t to) noexcept;
   void take_again() noexcept;
   taking take_at(std::uint64_t word, std::uint64_t header, std::uint64_t end, std::size_t bytes_max);
   void contradicts(std::uint64_t word, std::string_view why) noexcept;
@@ -425,14 +491,20 @@ class queue {
 
   static thread_local std::uint32_t thread_ [[gnu::tls_model("initial-exec")]];
 
-  // Read by producers, never changed.
+  // Read by producers. Never changed, except for the places of chunks that nobody uses yet.
   file_header& header_;
-  const shared_words words_;
+  shared_words words_;
 
   alignas(64) std::atomic<std::uint64_t> head_;      // sequence (37 bits), position in words (27 bits)
   alignas(64) std::atomic<std::uint64_t> released_;  // the tail's position; changed once a batch
+  std::atomic<std::uint64_t> limit_;                 // the position behind the last chunk that producers have
   std::atomic<std::uint64_t> sequence_base_;         // a sequence number not far behind the present ones
   std::atomic<std::uint64_t> dropped_;
+
+  std::mutex chunks_mutex_;         // for the next two
+  std::uint64_t chunks_given_;      // to producers, since the ring was made
+  std::vector<std::uint8_t> free_;  // chunks of the file: the one drained last is the last one
+  std::atomic<std::size_t> touched_ = 0;
 
   // The consumer's.
   alignas(64) std::uint64_t tail_;   // in words since the ring was made

@@ -199,7 +199,6 @@ ring_drain::state ring_drain::drain() noexcept {
     const std::lock_guard lock(consumer_);
     log_dropped();
     now.head = queue_.head();
-    now.end = queue_.mark_end();
     now.last = drain_once(patience);
     now.is_held_up = queue_.is_held_up();
   } catch (const std::exception&) {  // no memory: it is tried again, as after a failure of the sink
@@ -251,9 +250,9 @@ std::uint64_t ring_drain::put_waiting(std::string_view line, const std::function
 }
 
 // Not the whole ring at once: a caller that meets a page which is being allocated would wait for longer.
-void ring_drain::prefault(std::uint64_t end) noexcept {
+void ring_drain::prefault() noexcept {
   if (!ring_.is_new()) return;
-  const std::uint64_t wanted = std::min<std::uint64_t>(end * ring::word_bytes + prefaulted_ahead, queue_.capacity_bytes());
+  const std::size_t wanted = std::min(queue_.touched_bytes() + prefaulted_ahead, queue_.capacity_bytes());
   for (; prefaulted_ < wanted; prefaulted_ += prefaulted_at_once) ring_.populate(prefaulted_, prefaulted_at_once);
 }
 

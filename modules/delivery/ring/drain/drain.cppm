@@ -84,7 +84,6 @@ class ring_drain {
   struct state {  // after a pass
     pass last = pass::nothing;
     std::uint64_t head = 0;   // queue::head() before the pass
-    std::uint64_t end = 0;    // where the ring was filled to before it
     bool is_held_up = false;  // a producer has reserved a record and not committed it
   };
 
@@ -115,9 +114,9 @@ class ring_drain {
   // Syncs the file. What was drained before the call is not logged again after a power loss.
   std::optional<error> sync();
 
-  // In the first lap of a new ring, the kernel allocates each page at the first write to it, which can take milliseconds. This
-  // does it for the part of the ring behind `end`.
-  void prefault(std::uint64_t end) noexcept;
+  // In a new ring, the kernel allocates each page at the first write to it, which can take milliseconds. This does it for the
+  // next part that producers have not used yet.
+  void prefault() noexcept;
 
   // Flushes, and removes the file. Where lines are left, leaves it to the next owner and reports events_left; a file that was
   // truncated or changed is set aside.

@@ -196,7 +196,7 @@ std::optional<error> owned_ring::settle(const output& to, std::vector<notice>& n
                            " events, and what became of them is unknown, since " + found.uncertain +
                            ": they are written again, and may be there twice"});
   }
-  ring::settle(header(), records(), facts_.bytes, taken.records, found.arrived);
+  ring::settle(header(), ring::shared_words(records(), facts_.bytes, facts_.chunks), taken.records, found.arrived);
   facts_.phase = ring::phase::idle;
   return std::nullopt;
 }

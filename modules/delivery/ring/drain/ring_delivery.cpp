@@ -280,7 +280,7 @@ io::worker::rest ring_delivery::step() {
   retry_ = retry_first;
   if (now.last == ring_drain::pass::much) return {.how = io::worker::none, .limit = {}};
   if (now.is_held_up) return {.how = io::worker::pausing, .limit = held_up_pause};
-  drain_->prefault(now.end);
+  drain_->prefault();
   if (now.last == ring_drain::pass::some) return {.how = io::worker::resting, .limit = options_.latency * 4 / 5};
   seen_head_ = now.head;
   return {.how = io::worker::idle, .limit = {}};
