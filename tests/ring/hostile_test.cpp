@@ -410,7 +410,7 @@ TEST_F(a_ring, of_another_program_in_the_directory_that_the_process_went_to_is_n
 TEST_F(a_ring, that_another_process_owns_is_refused_at_once) {
   annals::audit_logger log(options());
   ASSERT_TRUE(log.log_event("web", "first"));
-  int locks = 0;
+  std::atomic<int> locks = 0;  // the drain's thread makes calls, too
   const support::hooked_calls calls([&](support::system_call& one) {
     locks += one.which == support::call::lock ? 1 : 0;
     return one.run();
