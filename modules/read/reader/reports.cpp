@@ -63,9 +63,11 @@ void reports::unreadable(const std::string& file, const error& cause) {
 }
 
 void reports::doubled(std::uint64_t number, const std::string& file) {
-  damaged({file, 0, 0,
-           "another segment has the number " + std::to_string(number) +
-               ", too; both were read. To give this file a number of its own: move it away, then `annals adopt`"});
+  damaged(
+      {file, 0, 0,
+       "another segment has the number " + std::to_string(number) +
+           ", too; both were read. Expected one: move one of the two out of the log's directory and read it by its name, or " +
+           "`annals adopt` it if it is newer than the last closed segment"});
 }
 
 void reports::missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes) {
