@@ -276,6 +276,27 @@ TEST_F(lock_of_a_log, is_not_created_by_a_user_who_would_keep_the_owner_out_and_
   EXPECT_EQ(calls.given_to, 1234U);
 }
 
+TEST_F(lock_of_a_log, is_not_left_by_root_who_may_not_give_it_to_the_owner_of_the_log) {
+  class root_without_chown : public support::faulty_calls {
+   public:
+    std::uint32_t effective_user() noexcept override { return 0; }
+    int status_at(const char* at, annals::io::file_status& status) noexcept override {
+      const int failed = system_calls::status_at(at, status);
+      if (std::string_view(at).ends_with("audit.jsonl")) status.owner = 1234;
+      return failed;
+    }
+    int set_owner(int, std::uint32_t, std::uint32_t) noexcept override { return -EPERM; }
+  } calls;
+  support::write_file(path, "{}\n");
+  log_lock lock(path);
+  const auto held = lock.lock();
+  ASSERT_FALSE(held);
+  EXPECT_NE(held.error().message.find("CAP_CHOWN"), std::string::npos) << held.error().message;
+  EXPECT_FALSE(std::filesystem::exists(path + ".lock"));
+  EXPECT_FALSE(annals::rotate_log(path));
+  EXPECT_EQ(support::content_of(path), "{}\n");
+}
+
 TEST_F(lock_of_a_log, is_the_childs_own_after_a_fork) {
   log_lock lock(path);
   enter(lock);

@@ -129,9 +129,27 @@ TEST_F(rotating_log, creates_no_segment_that_its_owner_could_not_write) {
   class another_user : public support::faulty_calls {
    public:
     std::uint32_t effective_user() noexcept override { return 4321; }
+    int set_owner(int, std::uint32_t, std::uint32_t) noexcept override { return -EPERM; }
   };
   {
     const another_user other;
+    rotate();
+  }
+  EXPECT_FALSE(std::filesystem::exists(path)) << "that is for the next writer";
+  EXPECT_TRUE(log_one());
+  expect_all_in_order();
+}
+
+TEST_F(rotating_log, by_root_who_may_not_change_owners_creates_no_segment_that_its_owner_could_not_write) {
+  if (::geteuid() != 0) GTEST_SKIP() << "NOT TESTED: only root may make files of other users (chown(2)): run this test as root";
+  EXPECT_TRUE(log_one());
+  ASSERT_EQ(::chown(path.c_str(), 1234, 1234), 0);
+  class root_without_chown : public support::faulty_calls {
+   public:
+    int set_owner(int, std::uint32_t, std::uint32_t) noexcept override { return -EPERM; }
+  };
+  {
+    const root_without_chown other;
     rotate();
   }
   EXPECT_FALSE(std::filesystem::exists(path)) << "that is for the next writer";

@@ -114,7 +114,7 @@ class segment_writer {
   void rotate_or_suspend(cause why, time_point now, std::size_t next_bytes);
   bool is_wanted(cause why, time_point now, std::size_t next_bytes);
   closed_segment close_live(const log_lock::exclusive& held, time_point now);
-  void create_like(const io::file_status& old, time_point now);
+  void create_like(const io::file_status& old, bool may_give, time_point now);
   void tell(const closed_segment& closed, cause why);
 
   log_lock lock_;

@@ -310,13 +310,17 @@ closed_segment segment_writer::close_live(const log_lock::exclusive& held, time_
                           std::to_string(segment::number_max) + ". Was a file with such a name put into the directory?"});
   }
   closed.path = segment::closed_path(appender_.path(), closed.number, time, false);
+  // May this process make files of the segment's owner? Giving the segment to the owner that it has changes nothing, and fails
+  // without that right.
+  const bool may_give = old.owner == io::calls().effective_user() ||
+                        io::calls().set_owner(appender_.file().descriptor(), old.owner, old.group) == 0;
   appender_.directory_changed();  // before: where there is no memory for that, nothing is renamed
   if (auto failed = io::rename_new(appender_.path(), closed.path, old)) throw sink_error(std::move(*failed));
   lock_.page().inode.store(0);
   forget();
   appender_.close_as_planned();
   try {
-    create_like(old, now);
+    create_like(old, may_give, now);
   } catch (const sink_error& failed) {  // it is closed all the same, and the next event tries again
     notice_(failure_notice(notice_code::rotation_failed, failed.cause()));
   }
@@ -325,9 +329,8 @@ closed_segment segment_writer::close_live(const log_lock::exclusive& held, time_
 
 // Creates the live segment with mode, owner and group of the last one. Where they cannot be had, none is created that its
 // writers could not write: the next of them will.
-void segment_writer::create_like(const io::file_status& old, time_point now) {
-  const std::uint32_t user = io::calls().effective_user();
-  if (user != 0 && user != old.owner && (old.mode & 0022U) == 0) return;
+void segment_writer::create_like(const io::file_status& old, bool may_give, time_point now) {
+  if (!may_give && (old.mode & 0022U) == 0) return;
   appender_.look(now);
   if (auto failed = appender_.file().make_like(old)) notice_(failure_notice(notice_code::rotation_failed, *failed));
   note_facts(now);

@@ -161,6 +161,19 @@ std::optional<error> log_lock::refuse_foreign(const io::file_status& lock) const
                what + "every user can write to it, but not to the log; expected mode 0600 or that of the log"};
 }
 
+// Root can rotate the log of another user, who has to be able to lock it. Without the right to give files away (CAP_CHOWN) no
+// lock stays that locks that user out.
+std::optional<error> log_lock::give_to_owner(const io::file_status& made) {
+  const auto live = io::status_at(live_path_);
+  if (!live || !*live) return std::nullopt;
+  if ((*live)->owner == made.owner || (*live)->owner == io::calls().effective_user()) return std::nullopt;
+  auto failed = file_.give_to((*live)->owner, (*live)->group);
+  if (!failed || (mode_ & 0066U) != 0) return std::nullopt;
+  if (made.bytes == 0) (void)io::remove(path_, made);
+  failed->message += "; expected to be the log's owner, or root with the right to change owners (CAP_CHOWN)";
+  return failed;
+}
+
 // Gives the file its page. The page is written, not only allocated, so that a full disk fails here.
 std::optional<error> log_lock::set_up_page() {
   if (auto failed = wait_for_file()) return failed;
@@ -181,12 +194,8 @@ std::optional<error> log_lock::set_up_page() {
       failed =
           error{errc::io, 0, "cannot use '" + path_ + "': it is no lock of a log; expected to find nothing there, or our own"};
     }
+    if (!failed) failed = give_to_owner(*status);
     if (!failed) failed = file_.write_at({page.data(), page.size()}, 0);
-    // Root can rotate the log of another user, who has to be able to lock it.
-    if (!failed && io::calls().effective_user() == 0) {
-      const auto live = io::status_at(live_path_);
-      if (live && *live) failed = file_.give_to((*live)->owner, (*live)->group);
-    }
   }
   file_.unlock();
   return failed;

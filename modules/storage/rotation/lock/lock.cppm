@@ -155,6 +155,7 @@ class log_lock {
   std::optional<error> wait_for_slots();
   std::optional<error> may_create() const;
   std::optional<error> refuse_foreign(const io::file_status& lock) const;
+  std::optional<error> give_to_owner(const io::file_status& made);
   bool is_in_place() const;
   std::optional<error> get_page(const io::file_status& status, bool& again);
   bool read_copy();
