@@ -316,6 +316,22 @@ TEST_F(a_journal, writes_everything_again_where_the_log_was_replaced_and_says_so
   EXPECT_NE(heard[0].find("the live segment was replaced"), std::string::npos);
 }
 
+TEST_F(a_journal, writes_nothing_again_that_a_copy_of_the_log_has) {
+  support::write_file(log_path, line_of(0));
+  journal one = open(16);
+  one.begin_lap(place_of_log());
+  append(one, line_of(1) + line_of(2) + line_of(3));
+  support::append_to(log_path, line_of(1) + line_of(2));
+  std::filesystem::copy_file(log_path, log_path + ".copy");  // as cp -a does: the same lines in another file
+  std::filesystem::rename(log_path + ".copy", log_path);
+  EXPECT_EQ(recover(one), 1U);
+  EXPECT_EQ(support::content_of(log_path), line_of(0) + line_of(1) + line_of(2) + line_of(3));
+  ASSERT_EQ(heard.size(), 1U);
+  EXPECT_NE(heard[0].find("holds 1 events"), std::string::npos) << heard[0];
+  EXPECT_EQ(recover(one), 0U);
+  EXPECT_EQ(heard.size(), 1U);
+}
+
 // A process that is killed in the middle of anything, and a log of which a loss of power leaves a part.
 TEST_F(a_journal, keeps_what_was_acknowledged_over_a_kill_and_a_cut_of_the_log) {
   std::mt19937 random(11);

@@ -52,6 +52,14 @@ class wanted_lines {
   std::unordered_map<std::string_view, std::vector<std::size_t>> by_text_;
 };
 
+// Why it is unknown whether `from` is a place in this log, although the live segment has such a place; empty where it is one. A
+// copy of a log has the same lines in other files.
+std::string may_not_fit(const content::view& log, const segment::log_place& from) {
+  if (from.segment != log.live_number || from.inode == 0 || !log.live.is_open()) return "";
+  const io::file_status& live = log.live.identity();
+  return live.device == from.device && live.inode == from.inode ? "" : "the live segment was replaced";
+}
+
 // Why `from` is not a place in this log; empty where it is one.
 std::string does_not_fit(const content::view& log, const segment::log_place& from) {
   if (from.segment > log.live_number) return "the log's segments have been removed";
@@ -63,7 +71,6 @@ std::string does_not_fit(const content::view& log, const segment::log_place& fro
   if (from.inode == 0) return "";  // there was no live segment then
   if (!log.live.is_open()) return "the live segment was removed";
   const io::file_status& live = log.live.identity();
-  if (live.device != from.device || live.inode != from.inode) return "the live segment was replaced";
   return live.bytes < from.offset ? "the live segment was cut" : "";
 }
 
@@ -126,6 +133,10 @@ result<arrivals> find_in_log(const std::string& path, const segment::log_place& 
     found.torn_bytes = rest.size();
   }
   found.arrived = wanted.take();
+  // Lines that are there are there, in whichever file. Of those that are missing, the file that was replaced may have had some.
+  if (std::find(found.arrived.begin(), found.arrived.end(), false) != found.arrived.end()) {
+    found.uncertain = may_not_fit(*log, from);
+  }
   return found;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -58,7 +59,8 @@ result<std::uint64_t> recover(const journal_lap& lap, const journal_recovery& wi
   if (!found) return found.error();
   if (!found->uncertain.empty()) {
     with.on_notice({notice_code::events_repeated, severity::warning, 0,
-                    "the journal of '" + with.log_path + "' holds " + std::to_string(lines.size()) +
+                    "the journal of '" + with.log_path + "' holds " +
+                        std::to_string(std::count(found->arrived.begin(), found->arrived.end(), false)) +
                         " events of a process that ended without notice, and whether they are in the log is unknown, since " +
                         found->uncertain + ": they are written again, and may be there twice"});
   }

@@ -27,7 +27,7 @@ export namespace annals {
 // Which lines of a batch are in the log.
 struct arrivals {
   std::vector<bool> arrived;  // for each line
-  std::string uncertain;      // why this is unknown, and every line counts as missing; empty where it is known
+  std::string uncertain;      // why this is unknown of the lines that count as missing; empty where it is known
   // The log ends in the middle of line `torn`, and has `torn_bytes` of it; nothing where the log ends with a whole line.
   std::optional<std::size_t> torn;
   std::size_t torn_bytes = 0;

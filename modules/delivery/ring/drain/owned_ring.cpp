@@ -192,7 +192,9 @@ std::optional<error> owned_ring::settle(const output& to, std::vector<notice>& n
   }
   if (taken.count != 0 && !found.uncertain.empty()) {
     notices.push_back({notice_code::events_repeated, severity::warning, 0,
-                       "the last owner of '" + path() + "' died while it wrote " + std::to_string(taken.count) +
+                       "the last owner of '" + path() + "' died while it wrote " +
+                           std::to_string(taken.count - static_cast<std::size_t>(
+                                                            std::count(found.arrived.begin(), found.arrived.end(), true))) +
                            " events, and what became of them is unknown, since " + found.uncertain +
                            ": they are written again, and may be there twice"});
   }
