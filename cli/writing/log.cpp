@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // annals log: one event from the command line, or many from standard input.
-#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +16,7 @@
 #include "complain.h"
 #include "writing/commands.h"
 import annals;
+#include "exit_code_of.h"
 
 namespace cli {
 
@@ -57,7 +60,58 @@ bool is_io(const annals::error& cause) {
   }
 }
 
-int log_one(annals::audit_logger& log, const log_arguments& arguments) {
+// What the library reports beside receipts, printed as it comes. What a receipt reports as well is printed with the receipt.
+class reports {
+ public:
+  annals::error_handler on_error() {
+    return [this](const annals::error& what) {
+      const std::lock_guard lock(mutex_);
+      pending_.push_back(what);
+    };
+  }
+  annals::notice_handler on_notice() {
+    return [this](const annals::notice& what) {
+      const std::lock_guard lock(mutex_);
+      if (what.code == annals::notice_code::segment_closed) ++closed_;
+      if (what.severity == annals::severity::info) return;
+      has_failed_ = has_failed_ || is_failure(what);
+      complain(what.message);
+    };
+  }
+
+  // After a call of the logger: prints the errors that its receipt does not report.
+  void settle(const annals::error* of_receipt) {
+    const std::lock_guard lock(mutex_);
+    for (const annals::error& what : std::exchange(pending_, {})) {
+      if (of_receipt != nullptr && what.code == of_receipt->code) continue;
+      has_failed_ = true;
+      complain(what.message);
+    }
+  }
+
+  std::uint64_t closed() const {
+    const std::lock_guard lock(mutex_);
+    return closed_;
+  }
+  bool has_failed() const {
+    const std::lock_guard lock(mutex_);
+    return has_failed_;
+  }
+
+ private:
+  static bool is_failure(const annals::notice& what) {
+    using enum annals::notice_code;
+    return what.severity == annals::severity::error || what.code == rotation_failed || what.code == deletion_failed ||
+           what.code == archive_failed || what.code == check_failed || what.code == segment_suspect;
+  }
+
+  mutable std::mutex mutex_;
+  std::vector<annals::error> pending_;
+  std::uint64_t closed_ = 0;  // segments
+  bool has_failed_ = false;
+};
+
+int log_one(annals::audit_logger& log, reports& told, const log_arguments& arguments) {
   std::vector<annals::field> fields;
   for (const std::string& given : arguments.fields) {
     const std::size_t equals = given.find('=');
@@ -75,6 +129,7 @@ int log_one(annals::audit_logger& log, const log_arguments& arguments) {
   details.detail = arguments.detail;
   details.fields = fields;
   const annals::receipt made = log.log_event(arguments.container, arguments.action, details);
+  told.settle(made.cause());
   if (made) return ok;
   complain(made.message());
   return is_io(*made.cause()) ? io_error : refused;
@@ -82,7 +137,7 @@ int log_one(annals::audit_logger& log, const log_arguments& arguments) {
 
 class json_lines_import {
  public:
-  explicit json_lines_import(annals::audit_logger& log) : log_(log) {}
+  json_lines_import(annals::audit_logger& log, reports& told) : log_(log), told_(told) {}
 
   int run() {
     input_lines lines;
@@ -102,9 +157,11 @@ class json_lines_import {
   }
 
  private:
+  // Prints the first lines that are refused. The number of all of them comes at the end.
   bool refuse(std::string_view why) {
-    ++refused_;
-    complain("line " + std::to_string(number_) + ": " + std::string(why) + "; skipped");
+    constexpr std::uint64_t printed_max = 20;
+    if (++refused_ <= printed_max) complain("line " + std::to_string(number_) + ": " + std::string(why) + "; skipped");
+    if (refused_ == printed_max) complain("more lines that are refused are counted and not shown");
     return true;
   }
 
@@ -116,6 +173,7 @@ class json_lines_import {
       if (text->empty() && event->find(name) == nullptr) return refuse(std::string("\"") + name + "\" is missing or empty");
     }
     const annals::receipt made = log_.log_event(*event);
+    told_.settle(made.cause());
     if (made) return true;
     if (!is_io(*made.cause())) return refuse(made.message());
     complain("line " + std::to_string(number_) + ": " + std::string(made.message()) + "; stopped after " +
@@ -124,31 +182,39 @@ class json_lines_import {
   }
 
   annals::audit_logger& log_;
+  reports& told_;
   std::uint64_t number_ = 0;
   std::uint64_t refused_ = 0;
 };
 
+// Waits for the archiver: long for what this process closed, and shortly for what others left.
+void finish_archiving(annals::audit_logger& log, const reports& told) {
+  constexpr std::chrono::seconds patience{60};
+  constexpr std::chrono::seconds patience_for_others{2};
+  const std::uint64_t left = log.finish_archiving(told.closed() != 0 ? patience : patience_for_others);
+  if (left == 0) return;
+  complain(std::to_string(left) + (left == 1 ? " closed segment of '" : " closed segments of '") + log.path() +
+           "' wait to be archived; the next process that logs goes on, or `annals archive` does it");
+}
+
 }  // namespace
 
 int run_log(const log_arguments& arguments) try {
-  std::atomic<bool> left = false;  // in a ring, when the logger has ended
-  // Receipts report failures; only what no receipt reports is printed from here.
-  const auto on_error = [&left](const annals::error& what) {
-    if (what.code != annals::errc::events_left) return;
-    left = true;
-    complain(what.message);
-  };
-  const auto on_notice = [](const annals::notice& what) {
-    if (what.severity != annals::severity::info) complain(what.message);
-  };
+  reports told;
+  std::string path;
   int code = ok;
   {
     annals::audit_logger log =
-        arguments.config.empty() ? annals::audit_logger({.path = arguments.file, .on_error = on_error, .on_notice = on_notice})
-                                 : annals::audit_logger::from_config(arguments.config, on_error, on_notice);
-    code = arguments.json_lines ? json_lines_import(log).run() : log_one(log, arguments);
+        arguments.config.empty()
+            ? annals::audit_logger({.path = arguments.file, .on_error = told.on_error(), .on_notice = told.on_notice()})
+            : annals::audit_logger::from_config(arguments.config, told.on_error(), told.on_notice());
+    path = log.path();
+    code = arguments.json_lines ? json_lines_import(log, told).run() : log_one(log, told, arguments);
+    finish_archiving(log, told);
   }
-  return code == ok && left ? io_error : code;
+  told.settle(nullptr);
+  if (!path.empty()) code = report_blocked_retention(path, code);
+  return code == ok && told.has_failed() ? io_error : code;
 } catch (const annals::failure& failed) {
   complain_lines(failed.what());
   return is_io(failed.cause()) ? io_error : refused;

@@ -39,7 +39,9 @@ void add_log(CLI::App& app, chosen_command& run) {
       "  annals log audit.jsonl web denied --dest 203.0.113.7:443 --field rule:=17\n"
       "  annals log audit.jsonl --jsonl < events.jsonl\n"
       "  annals log --config annals.json web denied\n\n"
-      "Exit status: 0 done, 1 some of the input was refused, 2 wrong usage, 3 input or output failed.");
+      "With an archiver, waits up to a minute until the segments that it closed are archived.\n"
+      "Exit status: 0 done, 1 some of the input was refused, 2 wrong usage, 3 input or output failed, or the events are\n"
+      "logged, and a rotation, an archive or a deletion failed.");
   on_command(*log, run, run_log, arguments, [arguments, file, container, action, json_lines, config] {
     const std::size_t given = file->count() + container->count() + action->count();
     if (config->empty() && given == 0) throw CLI::RequiredError("FILE");

@@ -274,6 +274,29 @@ TEST(logger_archive, what_the_sink_closes_is_archived_and_stats_tell_of_it) {
   EXPECT_GT(logger.stats().archive.bytes_in, 0U);
 }
 
+TEST(logger_archive, what_earlier_processes_closed_is_archived_from_the_first_event_on) {
+  const log_directory log;
+  orders given;
+  log.close(1);
+  log.close(2);
+  annals::audit_logger logger(options_of(log, given));
+  EXPECT_TRUE(logger.log_event("web", "allowed").accepted());
+  ASSERT_TRUE(eventually([&] { return logger.stats().archive.archived == 2; }));
+}
+
+TEST(logger_archive, is_finished_for_a_process_that_ends) {
+  const log_directory log;
+  orders given;
+  {
+    annals::audit_logger logger(options_of(log, given));
+    EXPECT_EQ(logger.finish_archiving(0ms), 0U);
+    EXPECT_TRUE(logger.log_event("web", "close").accepted());
+    EXPECT_EQ(logger.finish_archiving(0ms), 1U) << "it is too young";
+    EXPECT_EQ(logger.finish_archiving(60s), 0U);
+  }
+  EXPECT_TRUE(log.is_archived(1));
+}
+
 TEST(logger_archive, an_archiver_needs_the_path_of_a_log) {
   orders given;
   annals::logger_options options;

@@ -122,6 +122,7 @@ struct audit_logger::state {
   logger_options options;  // like the next two, not changed after the constructor
   reporter reporting;
   std::unique_ptr<background_archiver> archiver;  // null without one
+  std::atomic<bool> is_backlog_taken_up = false;  // segments that earlier processes closed are looked for with the first event
   std::optional<output> out;
   std::unique_ptr<event_delivery> deliver;
   std::mutex long_line_mutex;
@@ -199,6 +200,10 @@ receipt audit_logger::record(std::string_view container, std::string_view action
     return state_->out->refuse({errc::invalid_field, 0,
                                 "cannot log the event: its container is \"annals\", which is reserved for events about the log "
                                 "itself; expected another one"});
+  }
+  if (state_->archiver && !state_->is_backlog_taken_up.load(std::memory_order_relaxed) &&
+      !state_->is_backlog_taken_up.exchange(true)) [[unlikely]] {
+    state_->archiver->wake();
   }
   char ts[timestamp_bytes_max];
   // Putting an event into a ring costs less than reading the exact clock. The coarse one, some ms late, suffices for seconds.
@@ -290,6 +295,11 @@ std::vector<event> audit_logger::tail_log(std::int64_t n) const {
                                         " skipped; at offset " + std::to_string(first->offset) + ": " + first->cause});
   }
   return events;
+}
+
+std::uint64_t audit_logger::finish_archiving(std::chrono::milliseconds patience) noexcept {
+  const io::kept_errno kept;
+  return state_->archiver ? state_->archiver->finish(patience) : 0;
 }
 
 logger_stats audit_logger::stats() const noexcept {

@@ -41,8 +41,8 @@ struct logger_options {
   notice_handler on_notice = {};
   // Where the lines go; the file sink on `path` when empty.
   std::unique_ptr<annals::sink> sink = {};
-  // Gets the closed segments of the log, one by one, on a thread of the lowest priority, which the first rotation starts
-  // (docs/sinks.md, zstd). Empty: they stay as they are. Needs `path`.
+  // Gets the closed segments of the log, one by one, on a thread of the lowest priority, which the first event starts: earlier
+  // processes may have left some (docs/sinks.md, zstd). Empty: they stay as they are. Needs `path`.
   std::unique_ptr<annals::archiver> archiver = {};
 
   // With delivery::ring alone. The ring is the file `path` + ".ring", which has all its blocks from the first event on, is
@@ -119,6 +119,11 @@ class audit_logger {
 
   // Lets go of the file and uses the one at the path from the next event on: for logrotate and others that rename.
   receipt reopen() noexcept;
+
+  // Waits until the archiver has archived every segment that is closed, an attempt fails, or `patience` is over. For a process
+  // that ends soon: what is left is archived by the next process that logs. Returns how many segments are left; 0 without an
+  // archiver.
+  std::uint64_t finish_archiving(std::chrono::milliseconds patience) noexcept;
 
   // The last `n` events in order; none for n <= 0 or where there is no file. Sees every event this process has had
   // accepted. Lines that are no events are skipped, with a notice (lines_skipped); annals::read_tail reports each. Throws

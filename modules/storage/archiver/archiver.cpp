@@ -47,6 +47,25 @@ archive_progress background_archiver::progress() const noexcept {
   return {archived_.load(), waiting_.load(), failed_.load(), bytes_in_.load(), bytes_out_.load(), in_work_.load()};
 }
 
+std::uint64_t background_archiver::finish(std::chrono::nanoseconds patience) noexcept {
+  const auto until = io::calls().uptime() + patience;
+  const std::uint64_t failed_before = failed_;
+  const std::uint32_t begun_before = begun_;
+  wake();
+  for (;;) {
+    const std::uint32_t ended = ended_;
+    const bool is_new = static_cast<std::int32_t>(ended - begun_before) > 0;  // it began after this call
+    if (is_new && (waiting_ == 0 || failed_ != failed_before)) break;
+    const auto left = until - io::calls().uptime();
+    if (left.count() <= 0) break;
+    io::wait_while(ended_, ended, left);
+  }
+  const auto closed = segment::closed_segments(live_path_);
+  if (!closed) return waiting_;  // the thread reports it
+  return static_cast<std::uint64_t>(
+      std::count_if(closed->begin(), closed->end(), [](const segment::closed_segment& one) { return !one.compressed; }));
+}
+
 io::worker::rest background_archiver::step() try {
   return {io::worker::resting, work()};
 } catch (const std::exception& failed) {
@@ -57,14 +76,18 @@ io::worker::rest background_archiver::step() try {
 // Archives what is due. Returns after which time to look again; nothing: when something is closed.
 std::optional<std::chrono::nanoseconds> background_archiver::work() {
   for (;;) {
+    const std::uint32_t look = ++begun_;
     auto listed = segment::closed_segments(live_path_);
     if (!listed) {
+      ++failed_;
+      end_look(look);
       report_failure(listed.error());
       return first_delay;
     }
     std::vector<segment::closed_segment> waiting = std::move(*listed);
     std::erase_if(waiting, [](const segment::closed_segment& one) { return one.compressed; });
     waiting_ = waiting.size();
+    end_look(look);
     look_at(waiting);
     const auto now = io::calls().uptime();
     std::optional<std::chrono::nanoseconds> soonest;
@@ -80,6 +103,11 @@ std::optional<std::chrono::nanoseconds> background_archiver::work() {
     if (due == nullptr || thread_.is_stopping()) return soonest;
     archive(*due);
   }
+}
+
+void background_archiver::end_look(std::uint32_t look) noexcept {
+  ended_ = look;
+  io::wake_all(ended_);
 }
 
 // Keeps attempts for exactly the segments that wait.

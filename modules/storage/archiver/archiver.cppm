@@ -52,6 +52,10 @@ class background_archiver {
 
   archive_progress progress() const noexcept;  // any thread
 
+  // Waits until every segment that was closed before is archived, an attempt fails, or `patience` is over. Returns how many
+  // segments wait. Any thread.
+  std::uint64_t finish(std::chrono::nanoseconds patience) noexcept;
+
   // To be called in a child of fork(2). The thread is the parent's; the next wake() starts another one.
   void become_child() noexcept;
 
@@ -63,6 +67,7 @@ class background_archiver {
 
   io::worker::rest step();
   std::optional<std::chrono::nanoseconds> work();
+  void end_look(std::uint32_t look) noexcept;
   void look_at(const std::vector<segment::closed_segment>& waiting);
   void archive(const segment::closed_segment& one);
   void put_off(attempts& of_segment) const;
@@ -81,7 +86,9 @@ class background_archiver {
   std::atomic<std::uint64_t> bytes_in_ = 0;
   std::atomic<std::uint64_t> bytes_out_ = 0;
   std::atomic<std::uint64_t> in_work_ = 0;
-  io::worker thread_;  // last: it uses the members above
+  std::atomic<std::uint32_t> begun_ = 0;  // looks at the log
+  std::atomic<std::uint32_t> ended_ = 0;  // the number of the last look whose result is in waiting_
+  io::worker thread_;                     // last: it uses the members above
 };
 
 }  // namespace annals
