@@ -96,6 +96,17 @@ void print_rows(const std::vector<row>& rows) {
   }
 }
 
+// Where a log has archives, the closed segments that are not archived wait for an archiver.
+void note_backlog(const std::vector<annals::segment_info>& segments) {
+  const auto count = [&](annals::segment_state state) {
+    return std::count_if(segments.begin(), segments.end(), [state](const auto& one) { return one.state == state; });
+  };
+  const auto waiting = count(annals::segment_state::closed);
+  if (waiting == 0 || count(annals::segment_state::compressed) == 0) return;
+  complain(std::to_string(waiting) + (waiting == 1 ? " closed segment is" : " closed segments are") +
+           " not archived yet; the next process that logs with an archiver does it, or `annals archive`");
+}
+
 }  // namespace
 
 int run_segments(const segments_arguments& arguments) {
@@ -124,7 +135,8 @@ int run_segments(const segments_arguments& arguments) {
                     time_of(one.first), time_of(one.last) + (one.is_last_guessed ? " (file)" : ""), joined(one.held_by)});
   }
   if (!arguments.json) print_rows(rows);
-  return end_output(code);
+  note_backlog(*segments);
+  return end_output(report_blocked_retention(arguments.file, code));
 }
 
 }  // namespace cli

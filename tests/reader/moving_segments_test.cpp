@@ -43,6 +43,7 @@ class maintainer {
   maintainer(std::string path, std::size_t segments_max) : path_(std::move(path)), segments_max_(segments_max) {}
 
   void step() {
+    if (std::filesystem::file_size(path_) == 0) return;  // nobody closes an empty segment
     rename(path_, path_of(number_, false));
     append_to(path_, "");  // which the writer may have made already, and written to
     closed_.push_back({number_++, clock_type::now(), false});

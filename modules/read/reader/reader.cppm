@@ -43,7 +43,8 @@ struct damage {
 };
 std::string to_string(const damage& found);  // a sentence for people
 
-// Closed segments that are gone, between events that are there. What they held is known from the records of their deletion.
+// Closed segments that are gone, between events that are there, or before the first: then at least one of them has no record of
+// its deletion. What they held is known from the records.
 struct gap {
   std::string log;
   std::uint64_t first = 0;  // their numbers

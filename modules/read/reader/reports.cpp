@@ -71,12 +71,14 @@ void reports::doubled(std::uint64_t number, const std::string& file) {
 }
 
 void reports::missing(std::uint64_t first, std::uint64_t last, std::uint64_t read_bytes) {
-  ++gaps_;
   gap found{log_, first, last, read_bytes, 0, 0};
   if (!records_) records_ = std::make_shared<records>(records{segment::deletion_counts(log_)});
   const segment::deletion_counts::sums recorded = records_->counts.of(first, last);
   found.events = recorded.events;
   found.bytes = recorded.bytes;
+  // A log that retention deletes from begins later, with records of all that is gone. That is no news.
+  if (first == 1 && read_bytes == 0 && found.events && found.bytes) return;
+  ++gaps_;
   if (options_.on_gap) return options_.on_gap(found);
   damaged({log_, 0, 0, to_string(found)});
 }

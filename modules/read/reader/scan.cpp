@@ -93,7 +93,10 @@ class scanner {
   }
 
   bool look_at_segment(content::segment_reader file, std::uint64_t limit, bool is_live) {
-    if (file.is_passed_over()) return !result_.stopped;
+    if (file.is_passed_over()) {
+      report_losses(file, told_);
+      return !result_.stopped;
+    }
     if (checks_facts_ && file.is_compressed() && !compare_facts(file)) return false;
     const std::uint64_t end = file.is_compressed() ? static_cast<std::uint64_t>(-1) : std::min(limit, file.bytes().value());
     if (crew_ && can_be_shared(file)) return share(std::make_shared<content::segment_reader>(std::move(file)), end, is_live);

@@ -31,8 +31,8 @@ std::optional<walk::stop> walk::next(const content::segment_reader::chooser& by_
     if (opened && !opened->is_open()) continue;  // deleted meanwhile, or there is no live segment
     if (expected_ && here.number + 1 == *expected_) {
       doubled_(here.number, path);
-    } else if (expected_ && here.number != *expected_) {
-      missing_(*expected_, here.number - 1);
+    } else if (const std::uint64_t expected = expected_.value_or(1); here.number > expected) {
+      missing_(expected, here.number - 1);
     }
     expected_ = here.number + 1;
     if (!opened) {
@@ -59,6 +59,7 @@ std::optional<walk::stop> walk::previous() {
     if (opened) return stop{std::move(*opened), one.number, false};
     unreadable_(one.number, one.path, opened.error());
   }
+  if (expected_before_ != 0) missing_(1, std::exchange(expected_before_, 0));
   return std::nullopt;
 }
 

@@ -7,8 +7,8 @@
 namespace annals {
 
 // Opens the segments of a log one after the other, in either direction, and reports the numbers that are missing between them,
-// and the closed segments that cannot be opened. A segment that is deleted after the look at the log is missing, too. Throws
-// annals::failure.
+// and before the first one, since a log begins with number 1; and the closed segments that cannot be opened. A segment that is
+// deleted after the look at the log is missing, too. Throws annals::failure.
 class walk {
  public:
   struct stop {
@@ -21,8 +21,9 @@ class walk {
   using failure_reporter = std::function<void(std::uint64_t number, const std::string& path, const error& cause)>;
   using double_reporter = std::function<void(std::uint64_t number, const std::string& path)>;
 
-  // `missing` gets the first and the last number of each gap, `unreadable` the number and the path of each closed segment that
-  // cannot be opened, and why, `doubled` the number and the path of each one that has the number of another.
+  // `missing` gets the first and the last number of each gap (the first is 1: before the log's first segment), `unreadable` the
+  // number and the path of each closed segment that cannot be opened, and why, `doubled` the number and the path of each one
+  // that has the number of another.
   inline walk(std::string path, content::view log, reporter missing, failure_reporter unreadable, double_reporter doubled)
       : path_(std::move(path)),
         log_(std::move(log)),

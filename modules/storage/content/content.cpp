@@ -183,6 +183,10 @@ bool segment_reader::is_passed_over() const noexcept {
   return state_->passed_over;
 }
 
+void segment_reader::note_loss(std::string cause) {
+  state_->losses.push_back({0, 0, std::move(cause)});
+}
+
 std::vector<loss> segment_reader::take_losses() {
   return std::exchange(state_->losses, {});
 }

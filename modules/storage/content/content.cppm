@@ -105,6 +105,8 @@ class segment_reader {
 
   // What was found lost since the last call.
   std::vector<loss> take_losses();
+  // Adds to it what the caller found out about the file.
+  void note_loss(std::string cause);
 
  private:
   struct state;
@@ -127,7 +129,9 @@ struct view {
 // listed.
 result<view> view_of(const std::string& path);
 
-// Opens a closed segment. Not open where it is gone: it is looked for in both forms, since compression may be at work.
+// Opens a closed segment. Not open where it is gone: it is looked for in both forms, since compression may be at work. Where
+// both forms are there, the longer one is opened: an interrupted copy or decompression leaves a beginning. A loss says that the
+// forms differ, or that the segment is empty.
 result<segment_reader> open_closed(const std::string& path, const closed_segment& wanted,
                                    const segment_reader::chooser& by_facts = {});
 

@@ -192,6 +192,55 @@ std::vector<std::string> files_of(const segment_info& segment) {
 
 }  // namespace retention
 
+namespace {
+
+// What readers would report of a closed segment beside the damage in its lines: it has no lines, or its two forms differ.
+std::optional<std::string> fault_of(const std::string& path, const segment_info& one) {
+  if (one.is_compressing) {
+    auto opened = content::open_closed(path, {.path = one.path, .number = one.number});
+    if (!opened) return opened.error().message;
+    if (!opened->is_open()) return std::nullopt;
+    if (const auto losses = opened->take_losses(); !losses.empty()) return losses.front().cause;
+  }
+  if (one.events == 0 && one.bytes == 0) return "it is empty, and a closed segment is not";
+  return std::nullopt;
+}
+
+// Adds what has the name of a closed segment and is no regular file.
+std::optional<error> add_other_files(const std::string& path, std::vector<segment_info>& segments) {
+  const auto named = segment::list(path);
+  if (!named) return named.error();
+  for (const closed_segment& one : named->closed) {
+    const auto at = std::find_if(segments.begin(), segments.end(), [&](const auto& s) { return s.number >= one.number; });
+    if (at != segments.end() && at->number == one.number) continue;
+    const auto opened = content::open_closed(path, one);
+    if (opened) continue;  // gone, or made meanwhile
+    segments.insert(at, {.number = one.number,
+                         .state = one.compressed ? segment_state::compressed : segment_state::closed,
+                         .path = one.path,
+                         .damage = opened.error().message});
+  }
+  return std::nullopt;
+}
+
+// Notes at each segment which ones are missing before it without a record of their deletion.
+void note_missing(const std::string& path, std::vector<segment_info>& segments) {
+  segment::deletion_counts recorded(path);
+  std::uint64_t expected = 1;
+  for (segment_info& one : segments) {
+    if (one.number > expected && !recorded.of(expected, one.number - 1).events) {
+      const std::string missing = (one.number - 1 == expected ? "segment " + std::to_string(expected) + " is"
+                                                              : "segments " + std::to_string(expected) + " to " +
+                                                                    std::to_string(one.number - 1) + " are") +
+                                  " missing before it, without a record of a deletion";
+      one.damage = one.damage ? *one.damage + "; " + missing : missing;
+    }
+    expected = one.number + 1;
+  }
+}
+
+}  // namespace
+
 result<std::vector<segment_info>> list_segments(const std::string& path) {
   constexpr int looks_max = 20;
   if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
@@ -208,11 +257,16 @@ result<std::vector<segment_info>> list_segments(const std::string& path) {
       failed = known.measure(one, retention::counting::by_facts);
       if (failed && failed->system_code == ENOENT) break;
       if (failed) one.damage = std::exchange(failed, std::nullopt)->message;  // and the others are listed all the same
+      if (!one.damage && one.state != segment_state::live) one.damage = fault_of(path, one);
       if (one.state != segment_state::live) retention::note_holds(one, *holds);
       const auto other = doubled->find(one.number);
       if (other != doubled->end()) one.damage = "another segment has its number: " + other->second;
     }
-    if (!failed) return segments;
+    if (!failed) failed = add_other_files(path, *segments);
+    if (!failed) {
+      note_missing(path, *segments);
+      return segments;
+    }
     if (failed->system_code != ENOENT || looks == looks_max) return std::move(*failed);
   }
 }

@@ -21,6 +21,8 @@ using annals::closed_segment;
 // The highest number of a closed segment: every program that reads JSON reads it exactly. A higher one is not a segment's.
 inline constexpr std::uint64_t number_max = (std::uint64_t{1} << 53) - 1;
 
+inline constexpr std::string_view compressed_extension = ".zst";
+
 // What the names of a log's closed segments begin with: `logs/audit.jsonl` gives `audit`; a name that does not end in
 // `.jsonl` is taken whole.
 std::string stem_of(std::string_view live_path);
@@ -174,8 +176,6 @@ class deletion_counts {
 // --- for the units of this module -------------------------------------------------------------------------------------------
 
 namespace annals::segment {
-
-inline constexpr std::string_view compressed_extension = ".zst";
 
 std::string_view directory_prefix(std::string_view path) noexcept;  // with its slash; empty where there is none
 
