@@ -124,12 +124,12 @@ int run_prune(const prune_arguments& given) {
 
 int run_hold_add(const hold_arguments& arguments) {
   const auto added = annals::add_hold(arguments.file, arguments.hold);
-  return added ? ok : code_of(added.error());
+  return added ? report_blocked_retention(arguments.file, ok) : code_of(added.error());
 }
 
 int run_hold_remove(const hold_arguments& arguments) {
   const auto removed = annals::remove_hold(arguments.file, arguments.hold.name);
-  return removed ? ok : code_of(removed.error());
+  return removed ? report_blocked_retention(arguments.file, ok) : code_of(removed.error());
 }
 
 int run_hold_list(const hold_arguments& arguments) {
@@ -150,7 +150,7 @@ int run_hold_list(const hold_arguments& arguments) {
     std::printf("%s: %s; added %s by %s\n", annals::visible(one.name).c_str(), range.c_str(), text_of(one.added).c_str(),
                 annals::visible(one.by).c_str());
   }
-  return end_output(ok);
+  return end_output(report_blocked_retention(arguments.file, ok));
 }
 
 }  // namespace cli

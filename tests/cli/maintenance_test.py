@@ -44,7 +44,7 @@ class Segments(MaintenanceTest):
     def test_are_columns_for_people(self):
         self.make_log()
         out, err = self.run_annals("segments", self.log)
-        self.assertEqual(err, "")
+        self.assertIn("3 closed segments are not archived yet", err)
         rows = [line.split() for line in out.splitlines()]
         self.assertEqual(rows[0][:4], ["SEGMENT", "STATE", "EVENTS", "BYTES"])
         self.assertEqual(rows[1][:3], ["1", "closed", "3"])
@@ -254,6 +254,30 @@ class Prune(MaintenanceTest):
         self.assertEqual(self.segments(), [1, 2, 3, 4])
 
 
+class BlockedRetention(MaintenanceTest):
+    def test_is_shown_by_every_command_that_keeps_a_log(self):
+        self.make_log()
+        self.run_annals("log", self.log, "web", "x")
+        os.mkdir(self.log + ".deleted")
+        for command in (("prune", self.log, "--keep-segments", "1", "--yes"), ("segments", self.log), ("hold", "add", self.log, "a"),
+                        ("hold", "list", self.log), ("hold", "remove", self.log, "a"), ("log", self.log, "web", "y")):
+            _, err = self.run_annals(*command, code=3)
+            self.assertIn("audit.jsonl.deleted", err, command)
+        self.assertEqual(self.segments(), [1, 2, 3, 4])
+
+    def test_is_not_a_matter_of_those_who_only_read(self):
+        if os.geteuid() != 0:
+            self.skipTest("NOT TESTED: only root can become another user: run this test as root")
+        self.make_log()
+        os.mkdir(self.log + ".deleted", 0o700)
+        os.chmod(self.directory, 0o755)
+        for name in os.listdir(self.directory):
+            os.chmod(self.path(name), 0o755 if name.endswith("deleted") else 0o644)
+        done = subprocess.run([ANNALS, "segments", self.log], user=1234, group=1234, extra_groups=[], capture_output=True)
+        self.assertEqual((done.returncode, done.stderr), (0, b"annals: 3 closed segments are not archived yet; the next process that logs with an "
+                                                             b"archiver does it, or `annals archive`\n"))
+
+
 class Holds(MaintenanceTest):
     def test_are_added_listed_and_removed(self):
         self.make_log()
@@ -368,6 +392,53 @@ class RotateSink(MaintenanceTest):
         _, err = self.run_annals("log", "--config", config, "web", "denied", code=1)
         self.assertIn("is nearly full", err)
         self.assertIn("events are refused until there is room", err)
+
+    def configure_archiver(self):
+        config = self.path("annals.json")
+        with open(config, "w") as file:
+            json.dump({"path": "audit.jsonl", "plugin_directories": [PLUGINS], "sink": {"type": "rotate", "size": "1KiB"},
+                       "archive": {"type": "zstd"}}, file)
+        return config
+
+    def test_archives_what_a_short_process_closed_before_it_ends(self):
+        config = self.configure_archiver()
+        _, err = self.run_annals("log", "--config", config, "--jsonl", stdin=b'{"container":"web","action":"denied"}\n' * 200)
+        self.assertEqual(err, "")
+        self.assertEqual(glob.glob(self.path("audit-*.jsonl")), [])
+        self.assertGreater(len(glob.glob(self.path("audit-*.jsonl.zst"))), 5)
+
+    def test_archives_what_earlier_processes_closed(self):
+        config = self.configure_archiver()
+        for action in ("a", "b"):
+            self.run_annals("log", self.log, "web", action)
+            self.run_annals("rotate", self.log)
+        self.run_annals("log", "--config", config, "web", "c")
+        self.assertEqual(glob.glob(self.path("audit-*.jsonl")), [])
+
+    def test_whose_archiving_fails_is_reported_with_the_exit_code(self):
+        config = self.configure_archiver()
+        self.run_annals("log", self.log, "web", "a")
+        closed = self.run_annals("rotate", self.log)[0].strip()
+        os.mkdir(closed + ".zst")
+        _, err = self.run_annals("log", "--config", config, "web", "b", code=3)
+        self.assertIn(closed + ".zst", err)
+        self.assertIn("1 closed segment of", err)
+
+    def test_prints_few_of_many_refusals(self):
+        config = self.configure(pressure={"refuse": "100%"})
+        events = b'{"container":"web","action":"denied"}\n' * 5000
+        _, err = self.run_annals("log", "--config", config, "--jsonl", stdin=events, code=1)
+        self.assertLess(len(err.splitlines()), 40)
+        self.assertIn("0 events logged, 5000 lines refused", err)
+
+    def test_whose_rotation_fails_is_reported_with_the_exit_code(self):
+        name = "x" * 240 + ".jsonl"  # no name of a closed segment fits
+        config = self.path("annals.json")
+        with open(config, "w") as file:
+            json.dump({"path": name, "plugin_directories": [PLUGINS], "sink": {"type": "rotate", "size": "1KiB"}}, file)
+        events = b'{"container":"web","action":"denied"}\n' * 50
+        _, err = self.run_annals("log", "--config", config, "--jsonl", stdin=events, code=3)
+        self.assertIn("cannot rotate", err)
 
     def test_checks_its_options(self):
         config = self.configure(keep_for="soon", pressure={"warn": "1%", "refuse": "2%"}, keep_segments=0)

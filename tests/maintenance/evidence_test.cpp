@@ -431,13 +431,13 @@ TEST_F(MadeFiles, can_be_written_by_the_group_that_may_write_the_log) {
   expect_like(path_ + ".holds", ::geteuid(), ::getegid(), 0660);
 }
 
-TEST_F(MadeFiles, that_only_readers_may_share_stay_with_the_owner) {
+TEST_F(MadeFiles, can_be_read_by_those_who_may_read_the_log) {
   make_log(4);
   ASSERT_EQ(::chmod(path_.c_str(), 0644), 0);
   ASSERT_TRUE(annals::prune(path_, {.keep_segments = 3}));
   ASSERT_TRUE(annals::add_hold(path_, {.name = "case"}));
-  expect_like(path_ + ".deleted", ::geteuid(), ::getegid(), 0600);
-  expect_like(path_ + ".holds", ::geteuid(), ::getegid(), 0600);
+  expect_like(path_ + ".deleted", ::geteuid(), ::getegid(), 0644);
+  expect_like(path_ + ".holds", ::geteuid(), ::getegid(), 0644);
 }
 
 TEST_F(MadeFiles, in_place_of_a_missing_live_segment_are_like_the_last_closed_one) {
@@ -464,7 +464,7 @@ TEST_F(MadeFiles, by_root_belong_to_the_owner_of_the_log) {
       expect_like(path_ + suffix, owner, group, status_of(path_ + suffix).st_mode & 07777);
     }
     ASSERT_TRUE(annals::remove_hold(path_, "case"));
-    expect_like(path_ + ".holds", owner, group, 0600);
+    expect_like(path_ + ".holds", owner, group, status_of(path_).st_mode & 07777);
     for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) std::filesystem::remove_all(entry.path());
   }
 }

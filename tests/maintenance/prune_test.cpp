@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -129,6 +130,54 @@ TEST_F(Prune, reports_no_clock_that_makes_no_segment_old) {
   const auto outcome = annals::prune(path_, {.keep_for = 300 * 24h});
   ASSERT_TRUE(outcome) << outcome.error().message;
   EXPECT_TRUE(outcome->unmet.empty());
+}
+
+TEST_F(Prune, copies_its_records_where_a_snapshot_of_hard_links_has_them) {
+  make_log(4);
+  ASSERT_TRUE(annals::prune(path_, {.keep_segments = 3}));
+  const std::string before = support::content_of(path_ + ".deleted");
+  std::filesystem::create_hard_link(path_ + ".deleted", directory_ / "snapshot");
+  EXPECT_FALSE(annals::retention_fault(path_));
+  const auto outcome = annals::prune(path_, {.keep_segments = 2});
+  ASSERT_TRUE(outcome) << outcome.error().message;
+  EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{3, 4}));
+  EXPECT_EQ(support::content_of(directory_ / "snapshot"), before);
+  expect_one_event_and_one_record_for({1, 2});
+}
+
+TEST_F(Prune, that_cannot_read_or_write_what_it_needs_is_reported_as_a_fault_of_the_log) {
+  make_log(4);
+  EXPECT_FALSE(annals::retention_fault(path_));
+  for (const char* const suffix : {".holds", ".deleted"}) {
+    std::filesystem::create_directory(path_ + suffix);
+    const auto fault = annals::retention_fault(path_);
+    ASSERT_TRUE(fault) << suffix;
+    EXPECT_NE(fault->message.find("no segment of '" + path_ + "' can be deleted: "), std::string::npos) << fault->message;
+    std::filesystem::remove(path_ + suffix);
+  }
+}
+
+// Until something is removed, nothing can be written: each of the things that are written fails in its turn.
+TEST_F(Prune, on_a_full_disk_makes_room_with_the_oldest_segments) {
+  for (const int fails_at : {0, 1, 2, 3}) {
+    make_log(5);
+    int writes = 0;
+    bool is_full = false;
+    const support::hooked_calls calls([&](support::system_call& one) -> std::int64_t {
+      const std::int64_t done = one.which == support::call::write && writes++ == fails_at ? -ENOSPC
+                                : is_full && one.which == support::call::write            ? -ENOSPC
+                                                                                          : one.run();
+      if (done == -ENOSPC) is_full = true;
+      if (one.which == support::call::remove && done == 0) is_full = false;
+      return done;
+    });
+    const auto outcome = annals::prune(path_, {.keep_segments = 2});
+    ASSERT_TRUE(outcome) << outcome.error().message;
+    EXPECT_EQ(log_.numbers_on_disk(), (std::set<std::uint64_t>{4, 5}));
+    expect_one_event_and_one_record_for({1, 2, 3});
+    EXPECT_FALSE(is_full);
+    for (const auto& entry : std::filesystem::directory_iterator(directory_.path())) std::filesystem::remove_all(entry.path());
+  }
 }
 
 TEST_F(Prune, of_no_log_does_nothing) {

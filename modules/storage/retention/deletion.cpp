@@ -8,6 +8,9 @@
 // A run that died before 2 did nothing. After one that died later the next run looks for the events that step 1 announced,
 // writes the records that are missing for those it finds, and removes what is recorded and still there (situation.cpp). The
 // plan has a random token for each segment, which its event repeats: so nobody who may only log events can confirm a plan.
+//
+// On a full file system a segment goes before what tells of it is written, since nothing else makes room. After a death between
+// the two, readers report the segment as missing without a record.
 module;
 #include <algorithm>
 #include <atomic>
@@ -43,6 +46,10 @@ namespace {
 constexpr std::size_t batch_max = 64;  // segments that are claimed at a time
 constexpr unsigned file_mode = 0600;
 
+bool is_full(const error& cause) {
+  return cause.system_code == ENOSPC || cause.system_code == EDQUOT;
+}
+
 // A segment about to be deleted. While it lives, no archiver begins to compress it.
 struct victim {
   planned_deletion plan;
@@ -75,7 +82,10 @@ class run {
     if (!present) return std::move(present.error());
     is_torn_ = present->log.is_torn;
     if (present->told_holds) {
-      if (auto failed = store_holds(path_, *present->told_holds)) return std::move(*failed);
+      // That there are no holds need not be written where there is no room for it.
+      if (auto failed = store_holds(path_, *present->told_holds)) {
+        if (!is_full(*failed) || !present->told_holds->empty()) return std::move(*failed);
+      }
     }
     if (auto failed = settle(*present)) return std::move(*failed);
     for (const segment_info& one : present->unfinished) {
@@ -110,6 +120,7 @@ class run {
   std::optional<error> record(const std::string& lines) {
     const std::string path = segment::deletion_log_path(path_);
     if (auto failed = make_missing(path_, path, made::sidecar)) return failed;
+    if (auto failed = part_from_links(path)) return failed;
     auto opened = io::file::open(path, io::open_for::appending, file_mode);
     if (!opened) return std::move(opened.error());
     std::size_t appended = 0;
@@ -121,6 +132,34 @@ class run {
     }
     is_torn_ = false;
     return opened->sync_data();
+  }
+
+  // A snapshot of hard links gives the file a second name, and nothing may be appended to it then: a copy takes its place.
+  std::optional<error> part_from_links(const std::string& path) {
+    constexpr std::size_t bytes_max = std::size_t{256} * 1024 * 1024;
+    const auto status = io::status_at(path);
+    if (!status) return status.error();
+    if (!*status || (*status)->links <= 1 || (*status)->kind != io::file_kind::regular) return std::nullopt;
+    const auto text = io::read_file(path, bytes_max);
+    if (!text) return text.error();
+    const auto like = like_log(path_);
+    if (!like) return like.error();
+    if (!*text || !*like) return std::nullopt;
+    return io::replace_file(path, **text, **like);
+  }
+
+  // Runs a step that writes what tells of the victims. Where the file system has no room for it, the victims go before it, the
+  // oldest first, until it has.
+  template <class Step>
+  std::optional<error> with_room(std::span<const victim> victims, Step step) {
+    auto failed = step();
+    for (const victim& one : victims) {
+      if (!failed || !is_full(*failed)) return failed;
+      if (auto refused = remove_files(one.plan.segment)) return refused;
+      if (auto unsynced = io::sync_directory(io::parent_of(path_))) return unsynced;  // some file systems free blocks late
+      failed = step();
+    }
+    return failed;
   }
 
   // Records what an earlier run announced and did not come to record, for the events that it wrote.
@@ -218,7 +257,7 @@ class run {
     const auto status = io::status_at(path_);
     if (!status) return status.error();
     planned.at = {*live, *status ? (*status)->bytes : 0};
-    if (auto failed = record(segment::record_of(planned))) return failed;
+    if (auto failed = with_room(victims, [&] { return record(segment::record_of(planned)); })) return failed;
     return tell_and_remove(victims, planned.at.segment);
   }
 
@@ -230,12 +269,12 @@ class run {
       events += event_for(one.plan, one.check, one.token);
       records += segment::record_of(record_for(one.plan, one.check, now));
     }
-    if (auto failed = append_durably(path_, events)) {
+    if (auto failed = with_room(victims, [&] { return append_durably(path_, events); })) {
       if (failed->code == errc::sync_failed) (void)record(segment::suspect_record(live));
-      failed->message += ". No segment was deleted, since its event has to be in the log first";
+      if (!has_removed_) failed->message += ". No segment was deleted, since its event has to be in the log first";
       return failed;
     }
-    if (auto failed = record(records)) return failed;
+    if (auto failed = with_room(victims, [&] { return record(records); })) return failed;
     for (victim& one : victims) {
       if (auto failed = remove_files(one.plan.segment, &one.of)) return failed;
       outcome_.deleted.push_back(std::move(one.plan));

@@ -44,7 +44,7 @@ std::string event_line(std::string_view action, std::string_view dest, std::stri
   return line;
 }
 
-result<std::optional<io::file_status>> like_log(const std::string& path, made what) {
+result<std::optional<io::file_status>> like_log(const std::string& path) {
   auto found = io::status_at(path);
   if (!found) return found;
   if (!*found || (*found)->kind != io::file_kind::regular) {
@@ -63,8 +63,7 @@ result<std::optional<io::file_status>> like_log(const std::string& path, made wh
                      ", who could not open a file of ours beside it; expected to be that user, or root"};
   }
   if (user != 0) like.owner = user;
-  const unsigned writers = ((like.mode & 0020U) != 0 ? 0060U : 0U) | ((like.mode & 0002U) != 0 ? 0006U : 0U);
-  like.mode = file_mode | (what == made::live_segment ? like.mode & 0666U : writers);
+  like.mode = file_mode | (like.mode & 0666U);
   return found;
 }
 
@@ -72,7 +71,7 @@ std::optional<error> make_missing(const std::string& path, const std::string& fi
   const auto there = io::status_at(file);
   if (!there) return there.error();
   if (*there) return std::nullopt;
-  const auto like = like_log(path, what);
+  const auto like = like_log(path);
   if (!like) return like.error();
   if (!*like) return std::nullopt;
   if (auto failed = io::create_like(file, **like)) return failed;
@@ -80,7 +79,7 @@ std::optional<error> make_missing(const std::string& path, const std::string& fi
 }
 
 std::optional<error> append_durably(const std::string& path, const std::string& lines) try {
-  const auto like = like_log(path, made::live_segment);
+  const auto like = like_log(path);
   if (!like) return like.error();
   rotation::segment_writer live(path, *like ? (*like)->mode : file_mode, {}, [](const notice&) {});
   {
@@ -105,6 +104,32 @@ result<turn> turn::take(const std::string& path, bool wait) {
   return error{errc::io, EWOULDBLOCK,
                "cannot change what is kept of '" + path + "': another process is deleting, holding or adopting segments of it"};
 }
+
+}  // namespace annals::retention
+
+namespace annals {
+
+std::optional<error> retention_fault(const std::string& path) {
+  if (auto refused = segment::refuse_as_log(path)) return refused;
+  const auto like = retention::like_log(path);
+  if (!like || !*like) return std::nullopt;  // not ours to change; or no log
+  std::optional<error> failed;
+  if (auto holds = list_holds(path); !holds) failed = std::move(holds.error());
+  const std::string records = segment::deletion_log_path(path);
+  const auto status = io::status_at(records);
+  if (!failed && !status) failed = status.error();
+  if (!failed && *status) {
+    // A second name is no fault: the next deletion makes a copy.
+    const auto purpose = (*status)->links > 1 ? io::open_for::reading : io::open_for::appending;
+    if (auto opened = io::file::open(records, purpose); !opened) failed = std::move(opened.error());
+  }
+  if (failed) failed->message = "no segment of '" + path + "' can be deleted: " + failed->message;
+  return failed;
+}
+
+}  // namespace annals
+
+namespace annals::retention {
 
 bool is_busy(const error& cause) {
   return cause.code == errc::io && cause.system_code == EWOULDBLOCK;

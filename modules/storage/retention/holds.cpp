@@ -176,7 +176,7 @@ std::optional<error> retention::store_holds(const std::string& path, const std::
                  "cannot add a hold to '" + path + "': " + std::to_string(holds.size()) + " holds take " +
                      std::to_string(text.size()) + " bytes; expected at most " + std::to_string(file_bytes_max)};
   }
-  const auto like = like_log(path, made::sidecar);
+  const auto like = like_log(path);
   if (!like) return like.error();
   if (!*like) return error{errc::io, ENOENT, "cannot write '" + holds_path(path) + "': its directory does not exist"};
   return io::replace_file(holds_path(path), text, **like);

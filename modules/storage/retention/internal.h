@@ -16,14 +16,14 @@ std::string event_line(std::string_view action, std::string_view dest, std::stri
 std::optional<error> append_durably(const std::string& path, const std::string& lines);
 
 enum class made : std::uint8_t {
-  sidecar,       // 0600, and the rights to write that the log has
-  live_segment,  // the rights of the log
+  sidecar,
+  live_segment,
 };
 
-// What a file of the log has to be like that is made anew: owner and group of the log (its live segment, else the last closed
-// one, else its directory), so that who writes the log can go on. An error for a user who could only make one that the log's
-// owner cannot open. Nothing where the directory does not exist.
-result<std::optional<io::file_status>> like_log(const std::string& path, made what);
+// What a file of the log has to be like that is made anew: mode, owner and group of the log (its live segment, else the last
+// closed one, else its directory), so that who writes the log can go on. An error for a user who could only make one that the
+// log's owner cannot open. Nothing where the directory does not exist.
+result<std::optional<io::file_status>> like_log(const std::string& path);
 
 // Creates a file of the log where it is missing, empty and like the log.
 std::optional<error> make_missing(const std::string& path, const std::string& file, made what);

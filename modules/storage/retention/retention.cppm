@@ -184,6 +184,10 @@ struct prune_outcome {
 // is deleted then).
 result<prune_outcome> prune(const std::string& path, const retention_policy& policy);
 
+// Why no segment of the log can be deleted, whatever the limits are: the file of its holds or of its deletions cannot be read
+// or written. Nothing where that is not so, and for users who may not change what is kept of the log.
+std::optional<error> retention_fault(const std::string& path);
+
 // --- keeping a log within its limits while it is written -------------------------------------------------------------------
 
 // How little may be free on the file system before something happens; each may be absent. In this order, from more to less.

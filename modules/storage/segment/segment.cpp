@@ -82,7 +82,7 @@ std::optional<std::string> log_of(std::string_view path) {
   const std::string_view directory = directory_prefix(path);
   std::string_view name = path.substr(directory.size());
   if (const auto stem = stem_of_closed_name(name)) return std::string(directory).append(*stem).append(extension);
-  for (const std::string_view suffix : {".lock", ".deleted", ".holds", ".holds.tmp", ".ring", ".journal"}) {
+  for (const std::string_view suffix : {".lock", ".deleted", ".deleted.tmp", ".holds", ".holds.tmp", ".ring", ".journal"}) {
     if (take_suffix(name, suffix) && name.ends_with(extension)) return std::string(directory).append(name);
   }
   return std::nullopt;
