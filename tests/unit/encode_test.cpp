@@ -198,6 +198,27 @@ TEST(encode_line, takes_integers_that_it_can_hold_only) {
   static_assert(!annals::integer_number<bool>);
 }
 
+// What keeps a field keeps no temporary text: it would be gone when the field is logged.
+TEST(field, takes_a_temporary_string_only_among_the_braces_of_a_call) {
+  using annals::field_list;
+  using annals::field_value;
+  static_assert(std::is_constructible_v<field, const char*, std::string&>);
+  static_assert(std::is_constructible_v<field, std::string&, const char*>);
+  static_assert(std::is_constructible_v<field, std::string&, int>);
+  static_assert(!std::is_constructible_v<field, const char*, std::string>);
+  static_assert(!std::is_constructible_v<field, std::string, int>);
+  static_assert(!std::is_constructible_v<field_value, std::string>);
+  static_assert(std::is_assignable_v<field_list&, std::vector<field>&>);
+  static_assert(!std::is_assignable_v<field_list&, std::vector<field>>);
+  static_assert(!std::is_assignable_v<field_list&, std::initializer_list<annals::call_field>>);
+  const std::string text = "a text that is too long to be kept within a string object";
+  EXPECT_EQ(encoded("", "", {.fields = {{std::string("k"), std::string(text)}, {"n", 1}, {"t", text}, {"z", nullptr}}}, ""),
+            R"({"ts":"","container":"","action":"","k":")" + text + R"(","n":1,"t":")" + text + R"(","z":null})");
+  const field kept("k", text);
+  EXPECT_EQ(encoded("", "", {.fields = {kept, {"n", true}}}, ""),
+            R"({"ts":"","container":"","action":"","k":")" + text + R"(","n":true})");
+}
+
 TEST(encode_line, refuses_more_fields_than_the_limit) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i <= annals::limits::fields_max; ++i) names.push_back(std::to_string(i));

@@ -195,7 +195,8 @@ std::optional<timestamp> parse_timestamp(std::string_view text) noexcept;
 
 // --- an event to be written: views, valid for the duration of the call ------------------------------------------------
 
-// JSON text to be written as a field's value. It is checked, and written compact and in ASCII like everything else.
+// JSON text to be written as a field's value. It is checked, and written compact and in ASCII like everything else. A view: the
+// text must outlive it. The compiler does not notice a temporary text in a raw_json that is kept.
 struct raw_json {
   std::string_view text;
 };
@@ -205,6 +206,8 @@ concept integer_number =
     std::integral<T> && sizeof(T) <= sizeof(std::int64_t) && !std::same_as<T, bool> && !std::same_as<T, char> &&
     !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> && !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
 
+// The value of a field. A view: text must outlive it. A temporary std::string does not compile; among the braces of a call it
+// does (call_field).
 class field_value {
  public:
   using variant_type = std::variant<std::nullptr_t, bool, std::int64_t, std::uint64_t, double, std::string_view, raw_json>;
@@ -227,6 +230,8 @@ class field_value {
   }
   inline field_value(std::string_view text ANNALS_LIFETIMEBOUND) noexcept : value_(text) {}
   inline field_value(const std::string& text ANNALS_LIFETIMEBOUND) noexcept : value_(std::string_view(text)) {}
+  template <std::same_as<std::string> T>
+  field_value(T&& temporary) = delete;
   inline field_value(raw_json json) noexcept : value_(json) {}
 
   inline const variant_type& get() const noexcept { return value_; }
@@ -235,18 +240,50 @@ class field_value {
   variant_type value_ = nullptr;
 };
 
-// An extra field. The name may be any bytes but `ts`, `container`, `action`, `dest`, `detail`, once per event.
+// An extra field. The name may be any bytes but `ts`, `container`, `action`, `dest`, `detail`, once per event. A view of name
+// and value, which must outlive it: a field that is kept in a container takes no temporary std::string.
 struct field {
+  inline field() noexcept = default;
+  inline field(std::string_view its_name, field_value its_value) noexcept : name(its_name), value(its_value) {}
+  template <std::same_as<std::string> Name>
+  field(Name&& temporary, field_value its_value) = delete;
+
   std::string_view name;
-  field_value value;
+  field_value value = nullptr;
 };
 
-// A view of fields: braces in a call, or any contiguous range of `field` that outlives the call.
+// A field among the braces of a call, which keep temporary strings alive until the call returns.
+class call_field : public field {
+ public:
+  template <class Name, class Value>
+    requires std::convertible_to<Name, std::string_view> &&
+             (std::convertible_to<Value, field_value> || std::same_as<Value, std::string>)
+  inline call_field(Name&& its_name, Value&& its_value) noexcept
+      : field(std::string_view(its_name), value_of(std::forward<Value>(its_value))) {}
+  inline call_field(const field& other) noexcept : field(other) {}
+
+ private:
+  template <class Value>
+  static inline field_value value_of(Value&& value) noexcept {
+    if constexpr (std::same_as<Value, std::string>) {
+      return std::string_view(value);
+    } else {
+      return std::forward<Value>(value);
+    }
+  }
+};
+static_assert(sizeof(call_field) == sizeof(field));  // an array of one is read as an array of the other
+
+// A view of fields: braces in a call, or any contiguous range of `field` that outlives the call. Braces and a temporary vector
+// cannot be assigned: they would be gone at the end of the statement.
 class field_list {
  public:
   inline field_list() noexcept = default;
-  inline field_list(std::initializer_list<field> fields ANNALS_LIFETIMEBOUND) noexcept
-      : fields_(fields.begin(), fields.size()) {}
+  inline field_list(std::initializer_list<call_field> fields ANNALS_LIFETIMEBOUND) noexcept
+      : fields_(static_cast<const field*>(fields.begin()), fields.size()) {}
+  field_list& operator=(std::initializer_list<call_field>) = delete;
+  template <std::same_as<std::vector<field>> T>
+  field_list& operator=(T&&) = delete;
   inline field_list(std::span<const field> fields ANNALS_LIFETIMEBOUND) noexcept : fields_(fields) {}
   inline field_list(const std::vector<field>& fields ANNALS_LIFETIMEBOUND) noexcept : fields_(fields) {}
 
@@ -375,6 +412,14 @@ enum class on_full : std::uint8_t {
 enum class ring_in_use : std::uint8_t {
   refuse,      // events are refused (errc::ring_not_owned) until it is free
   use_direct,  // this logger delivers directly, as delivery::direct does, from then on; the error handler hears of it
+};
+
+// With which priority the archiver's thread runs.
+enum class archive_priority : std::uint8_t {
+  automatic,  // as `lowest`; as `unchanged` in a process with a filter of system calls (seccomp), which may end the process for
+              // such a call: that of a systemd unit with SystemCallFilter=, or of a container
+  lowest,     // only the processor time and the I/O that nothing else needs: nice 19, SCHED_IDLE, the idle I/O class
+  unchanged,  // that of the thread that starts it
 };
 
 // --- receipts -------------------------------------------------------------------------------------------------------------
