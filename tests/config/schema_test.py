@@ -29,6 +29,7 @@ VALUES = {
     "delivery": (["direct", "ring", "durable"], ["async", "", "Direct", 0]),
     "ring_bytes": (["64KiB", "512MiB", 65536, 536870912, "1MB"], [65535, 536870913, "1 MiB", "", None, "MiB"]),
     "on_full": (["block", "fail", "drop"], ["wait", "", 1]),
+    "archive_priority": (["automatic", "lowest", "unchanged"], ["low", "", None]),
     "ring_in_use": (["refuse", "use_direct"], ["direct", "", None]),
     "latency_max": (["1ms", "1s", "500ms", "2ms500us"], ["5", 5, "", None, "5 ms", "ms"]),
     "timestamps": (["seconds", "milliseconds", "microseconds"], ["second", 3, None]),

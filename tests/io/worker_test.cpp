@@ -185,11 +185,11 @@ TEST(worker, repeats_a_step_that_threw) {
 }
 
 TEST(worker, has_a_name_and_gets_no_signals) {
-  for (const bool in_background : {false, true}) {
+  for (const auto priority : {annals::archive_priority::unchanged, annals::archive_priority::lowest}) {
     std::string name;
     bool is_blocked = false;
     std::atomic<bool> done = false;
-    worker named({.name = "annals-named", .in_background = in_background}, [&] {
+    worker named({.name = "annals-named", .priority = priority}, [&] {
       char text[16] = {};
       ::pthread_getname_np(::pthread_self(), text, sizeof text);
       name = text;

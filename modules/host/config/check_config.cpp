@@ -141,6 +141,9 @@ class checker {
     plugin_directories(reader);
     sink(reader);
     archiver(reader);
+    if (const auto chosen = reader.choice("archive_priority", {"automatic", "lowest", "unchanged"})) {
+      config_.archive_priority = static_cast<archive_priority>(*chosen);
+    }
     const auto path = reader.text("path");
     if (path) config_.path = joined(directory_, *path);
     file_names(reader);

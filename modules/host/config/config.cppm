@@ -36,6 +36,7 @@ struct logger_config {
   std::vector<option> sink_options;             // what else "sink" holds; the sink checks them
   std::string archiver_type;                    // a plugin likewise; empty: none
   std::vector<option> archiver_options;         // what else "archive" holds
+  annals::archive_priority archive_priority = annals::archive_priority::automatic;
 };
 
 struct config_check {

@@ -20,11 +20,12 @@ import annals.retention;
 
 namespace annals {
 
-background_archiver::background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report)
+background_archiver::background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report,
+                                         archive_priority priority)
     : archiver_(std::move(with)),
       live_path_(std::move(live_path)),
       report_(std::move(report)),
-      thread_({.name = "annals-archive", .in_background = true}, [this] { return step(); }) {
+      thread_({.name = "annals-archive", .priority = priority}, [this] { return step(); }) {
   archiver_->set_notice_handler([this](const notice& what) { this->report(what); });
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// annals.archiver: gives the closed segments of a log to an archiver, one after the other, in the background. One thread of the
-// lowest priority, started when the first segment is closed.
+// annals.archiver: gives the closed segments of a log to an archiver, one after the other, in the background. One thread, of
+// the lowest priority where that is allowed, started when the first segment is closed.
 module;
 #include <atomic>
 #include <chrono>
@@ -40,7 +40,8 @@ class background_archiver {
   static constexpr std::chrono::seconds delay_max{600};
 
   // `report` is called on the thread, no lock held: archive_failed, and what the archiver reports.
-  background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report);
+  background_archiver(std::unique_ptr<archiver> with, std::string live_path, notice_handler report,
+                      archive_priority priority = archive_priority::automatic);
 
   // Blocks until the current segment is archived. Cannot be cancelled.
   ~background_archiver() = default;

@@ -26,6 +26,11 @@ namespace annals::io {
 
 namespace {
 
+// Whether the process has a filter of system calls, which can end it for a call. What the filter lets through cannot be asked.
+bool has_call_filter() noexcept {
+  return ::prctl(PR_GET_SECCOMP) != 0;
+}
+
 // Gives the calling thread only the processor time and the I/O that nothing else needs, as far as the system allows.
 void lower_priority() noexcept {
   ::setpriority(PRIO_PROCESS, thread_id(), 19);
@@ -95,7 +100,9 @@ bool worker::is_inherited() const noexcept {
 
 void worker::run() noexcept {
   ::prctl(PR_SET_NAME, options_.name);
-  if (options_.in_background) lower_priority();
+  const bool is_lowest =
+      options_.priority == archive_priority::lowest || (options_.priority == archive_priority::automatic && !has_call_filter());
+  if (is_lowest) lower_priority();
   while (!is_stopping()) {
     wanted_.store(false, std::memory_order_seq_cst);
     rest next = {.how = pausing, .limit = std::chrono::seconds(1)};

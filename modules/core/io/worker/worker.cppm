@@ -32,7 +32,7 @@ class worker {
   };
   struct options {
     const char* name = "annals";  // of the thread, up to 15 characters; a literal
-    bool in_background = false;   // the thread gets only processor time and I/O that nothing else needs
+    archive_priority priority = archive_priority::unchanged;
   };
 
   // `step` does what is due, and returns how the thread sleeps afterwards. When it throws std::exception, the thread repeats it
