@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +34,37 @@ bool ends_a_line(const io::file& file, std::uint64_t bytes) {
 }  // namespace
 
 appender::appender(std::string path, unsigned mode, notice_handler notice)
-    : path_(std::move(path)), mode_(mode), notice_(std::move(notice)) {}
+    : path_(io::absolute(std::move(path)).value()), mode_(mode), notice_(std::move(notice)) {}
+
+// Opens the file again when its descriptor is not held any more, and does not close the descriptor: it can be another file's.
+// Lines that were written meanwhile are in that file. They are in this one where it has grown by as much.
+void appender::regain_descriptor(time_point now) {
+  (void)file_.release();
+  const io::file_status before = identity_;
+  const std::uint64_t lines = lines_since_look_;
+  const bool was_unsynced = unsynced_;
+  const std::uint64_t expected_bytes = bytes_;
+  open(now);
+  const bool is_same = io::same_file(before, identity_);
+  unsynced_ = is_same && was_unsynced;
+  const bool is_lost = lines != 0 && (!is_same || bytes_ < expected_bytes);
+  error cause = {errc::file_removed, EBADF,
+                 "the descriptor of '" + path_ + "' was closed by another part of this process; the file was opened again"};
+  if (is_lost) {
+    cause.message += ". Up to " + std::to_string(lines) + (lines == 1 ? " event" : " events") +
+                     " may have been written to another file that had its number; expected a program that closes only its own "
+                     "descriptors, or that closes all of them before it logs";
+  }
+  if (!lost_durability_ && (is_lost || (was_unsynced && !is_same))) lost_durability_ = cause;
+  notice_({notice_code::file_replaced, is_lost ? severity::error : severity::warning, EBADF, std::move(cause.message)});
+}
+
+// After EBADF, so that nothing was written.
+int appender::append_again(std::string_view lines, std::size_t& appended) {
+  regain_descriptor(io::calls().now());
+  end_partial_line();
+  return file_.append(lines, appended);
+}
 
 void appender::fail_append(int failed, std::size_t appended) {
   torn_ = appended != 0;
@@ -57,7 +88,9 @@ void appender::open(time_point now) {
   file_ = std::move(opened);
   identity_ = identity;
   looked_ = now;
+  looked_in_ = io::fork_count();
   lines_since_look_ = 0;
+  bytes_ = identity.bytes;
   unsynced_ = false;
   torn_ = true;  // not known: checked before the first line
 }
@@ -65,14 +98,21 @@ void appender::open(time_point now) {
 // Whether the open file is still the one at the path. Closes it if it is not.
 bool appender::is_in_place(time_point now) {
   looked_ = now;
+  looked_in_ = io::fork_count();
   const auto at_path = io::status_at(path_);
   const auto held = file_.status();
+  if (!held && held.error().system_code == EBADF) {
+    regain_descriptor(now);
+    return true;
+  }
   if (!at_path || !held) {  // not known; the open file can still be written
     notice_(failure_notice(notice_code::check_failed, !at_path ? at_path.error() : held.error()));
     return true;
   }
   const std::uint64_t lines = std::exchange(lines_since_look_, 0);
+  bytes_ = held->bytes;
   if (*at_path && io::same_file(**at_path, identity_)) return true;
+  if (held->links != 0 && root_.has_changed()) return true;
   const bool removed = held->links == 0;
   const std::string events = lines == 1 ? "the last event" : "the last " + std::to_string(lines) + " events";
   const std::string what = removed ? "was removed by somebody else; " + events + " written to it may be lost with it"
@@ -146,6 +186,7 @@ void appender::sync_without_look() {
   if (suspect_ && file_.is_open()) throw sink_error(*suspect_);
   if (unsynced_) {
     if (auto failed = file_.sync_data()) {
+      if (failed->system_code == EBADF) throw sink_error(std::move(*failed));  // not tried: the next look opens it again
       suspect_ = std::move(failed);
       suspect_->message +=
           ". What the file holds may not survive a power loss, and no later sync of it will be believed:"

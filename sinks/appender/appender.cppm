@@ -5,8 +5,10 @@
 //
 // Each append is one write(2) with O_APPEND, so several processes may append to one file: on local file systems Linux
 // serialises such writes. The file is opened (and created, with missing directories) when it is first needed. Every 100 ms at
-// most, the appender checks whether the open file is still the one at the path.
+// most, the appender checks whether the open file is still the one at the path. It goes on with the open file where the path
+// cannot be examined, or the process has another root directory since: no other file can be opened in its place then.
 module;
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -44,9 +46,10 @@ class appender {
 
   bool is_open() const noexcept { return file_.is_open(); }
 
-  // Whether look() is due: no file is open, or the last look is 100 ms old, or in the future of a clock that stepped back.
+  // Whether look() is due: no file is open, the last look is 100 ms old or in the future of a clock that stepped back, or the
+  // process has forked since: a daemon closes its descriptors then.
   inline bool is_due(time_point now) const noexcept {
-    return !file_.is_open() || now - looked_ >= check_interval || now < looked_;
+    return !file_.is_open() || now - looked_ >= check_interval || now < looked_ || io::fork_count() != looked_in_;
   }
 
   // Makes the file at the path the open one.
@@ -57,8 +60,11 @@ class appender {
     if (torn_) [[unlikely]]
       end_partial_line();
     std::size_t appended = 0;
-    const int failed = file_.append(lines, appended);
+    int failed = file_.append(lines, appended);
+    if (failed == -EBADF && appended == 0) [[unlikely]]
+      failed = append_again(lines, appended);
     if (appended != 0) unsynced_ = true;
+    bytes_ += appended;
     if (failed != 0) [[unlikely]]
       fail_append(failed, appended);
     lines_since_look_ += count;
@@ -97,6 +103,8 @@ class appender {
 
  private:
   void open(time_point now);
+  int append_again(std::string_view lines, std::size_t& appended);
+  void regain_descriptor(time_point now);
   [[noreturn]] void fail_append(int failed, std::size_t appended);
   void retire(const error* removed);
 
@@ -105,8 +113,11 @@ class appender {
   notice_handler notice_;
   io::file file_;
   io::file_status identity_;
+  io::root_mark root_;
   time_point looked_ = {};  // when the path was last seen to be file_
+  unsigned looked_in_ = 0;  // the io::fork_count() then
   std::uint64_t lines_since_look_ = 0;
+  std::uint64_t bytes_ = 0;                        // that the file has at least, as far as this appender knows
   bool torn_ = false;                              // the last line may be incomplete
   bool unsynced_ = false;                          // file_ holds bytes no sync has covered
   std::vector<io::file> closed_;                   // complete files that hold bytes no sync has covered, the oldest first

@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "plugins/plugin_files.h"
@@ -40,6 +42,24 @@ TEST_F(from_config, a_logger_is_as_the_file_says) {
   EXPECT_EQ(log.tail_log(1).at(0).ts.size(), std::string_view("2026-11-23T09:00:00.123456+00:00").size());
   EXPECT_FALSE(log.log_event("web", "denied", {.detail = std::string(128, 'x')}));
   EXPECT_EQ(std::filesystem::status(log.path()).permissions(), std::filesystem::perms(0640));
+}
+
+TEST_F(from_config, a_logger_can_be_kept_on_the_heap_and_moved) {
+  const std::string config = file(R"({"path": "audit.jsonl", "archive_priority": "unchanged"})");
+  auto kept = std::make_unique<annals::audit_logger>(annals::audit_logger::from_config(config));
+  EXPECT_TRUE(kept->log_event("web", "allowed"));
+  annals::audit_logger moved = std::move(*kept);
+  kept.reset();
+  EXPECT_EQ(moved.log_event("web", "allowed").sequence(), 2U);
+}
+
+TEST_F(from_config, receipts_have_three_states) {
+  annals::audit_logger log =
+      annals::audit_logger::from_config(file(R"({"path": "audit.jsonl", "max_line_bytes": 128})"), [](const annals::error&) {});
+  EXPECT_EQ(log.log_event("web", "allowed").status(), annals::receipt_status::accepted);
+  EXPECT_EQ(log.log_event("web", std::string(200, 'x')).status(), annals::receipt_status::failed);
+  log.set_enabled(false);
+  EXPECT_EQ(log.log_event("web", "allowed").status(), annals::receipt_status::disabled);
 }
 
 TEST_F(from_config, a_disabled_logger_is_disabled) {

@@ -50,6 +50,17 @@ TEST_F(memory_sink_test, counts_syncs_and_reopens_and_fails_syncs) {
   EXPECT_EQ(kept->reopens(), 1U);
 }
 
+TEST_F(memory_sink_test, is_named_by_the_error_of_a_logger_that_has_no_log_to_read_back) {
+  ASSERT_TRUE(log.log_event("web", "allowed"));
+  try {
+    (void)log.tail_log();
+    FAIL() << "expected it to throw";
+  } catch (const annals::failure& thrown) {
+    EXPECT_EQ(thrown.cause().code, annals::errc::invalid_argument);
+    EXPECT_NE(thrown.cause().message.find("memory_log::events()"), std::string::npos) << thrown.cause().message;
+  }
+}
+
 TEST_F(memory_sink_test, counts_its_position_in_bytes_from_segment_one) {
   annals::memory_sink sink(kept);
   EXPECT_EQ(sink.position(), (annals::position{1, 0}));

@@ -113,6 +113,31 @@ TEST_F(a_ring, costs_no_system_call_for_what_a_sync_has_spoken_for) {
   EXPECT_FALSE(log.sync(second));
 }
 
+TEST_F(a_ring, says_that_a_sync_failed_where_that_of_its_own_file_did) {
+  std::atomic<bool> is_failing = false;
+  std::atomic<int> syncs_of_ring = 0;
+  support::hooked_calls calls([&](support::system_call& one) {
+    if (one.which != support::call::sync_data) return one.run();
+    const std::string file = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(one.fd)).string();
+    if (!file.ends_with(".ring")) return one.run();
+    ++syncs_of_ring;
+    return is_failing ? std::int64_t{-EIO} : one.run();
+  });
+  annals::audit_logger log(options());
+  ASSERT_TRUE(log.log_event("web", "1"));
+  ASSERT_TRUE(log.sync());
+  is_failing = true;
+  const annals::receipt failed = log.sync();
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.cause()->code, annals::errc::sync_failed);
+  EXPECT_NE(failed.message().find(ring_path), std::string_view::npos) << failed.message();
+  EXPECT_EQ(said(annals::errc::sync_failed), failed.message());
+  EXPECT_FALSE(log.sync()) << "it goes on failing";
+  is_failing = false;
+  EXPECT_TRUE(log.sync()) << "the page is written again, and so the sync can be believed";
+  EXPECT_GE(syncs_of_ring, 4);
+}
+
 TEST_F(a_ring, does_not_poll_when_idle) {
   annals::audit_logger log(options());
   ASSERT_TRUE(log.log_event("web", "x"));

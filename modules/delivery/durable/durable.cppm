@@ -62,7 +62,8 @@ class journal {
   // Begins another lap, of lines that the log has behind `from`. The log is durable up to there: what the file holds is no
   // longer needed. Takes effect with the next append().
   void begin_lap(const segment::log_place& from) noexcept;
-  bool is_begun() const noexcept { return begun_; }  // begin_lap() was called since open()
+  bool is_begun() const noexcept { return begun_; }                  // begin_lap() was called since open()
+  const segment::log_place& from() const noexcept { return from_; }  // of the last begin_lap()
 
   // Whether lines of so many bytes fit into the rest of this lap.
   bool has_room_for(std::size_t bytes) const noexcept {

@@ -2,6 +2,7 @@
 module;
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -174,9 +175,16 @@ void durable_delivery::open_journal(sink& to) {
 }
 
 void durable_delivery::begin_lap(sink& to) {
-  const position next = to.position();
-  const auto live = io::status_at(output_.options().log_path).value();
-  journal_->begin_lap({next.segment, next.offset, live ? live->device : 0, live ? live->inode : 0});
+  segment::log_place place = journal_->from();
+  try {
+    const position next = to.position();
+    const auto live = io::status_at(output_.options().log_path).value();
+    place = {next.segment, next.offset, live ? live->device : 0, live ? live->inode : 0};
+  } catch (const failure& thrown) {
+    // The process has dropped its privileges, and goes on with the open file: its lines come behind the place known last.
+    if (thrown.cause().system_code != EACCES || !journal_->is_begun()) throw;
+  }
+  journal_->begin_lap(place);
   moves_ = output_.moves();
 }
 

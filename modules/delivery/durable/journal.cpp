@@ -218,6 +218,7 @@ std::optional<error> journal::append(std::string_view lines, std::size_t count) 
   header.check = check_of_group(group_);
   std::memcpy(group_.data(), &header, sizeof header);
   group_.resize(bytes, '\0');
+  if (auto failed = file_.hold_again()) return failed;
   if (auto failed = file_.write_at(group_, page_bytes + used_)) return failed;
   if (auto failed = file_.sync_data()) return failed;
   used_ += bytes;
@@ -226,10 +227,12 @@ std::optional<error> journal::append(std::string_view lines, std::size_t count) 
 }
 
 std::optional<error> journal::remove() {
+  if (auto failed = file_.hold_again()) return failed;  // it may be another process's by now
   return file_.remove_in_place();
 }
 
 std::optional<error> journal::set_aside() {
+  if (auto failed = file_.hold_again()) return failed;
   auto aside = file_.set_aside();
   if (!aside) return std::move(aside.error());
   return std::nullopt;

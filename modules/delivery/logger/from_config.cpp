@@ -55,6 +55,7 @@ logger_options options_of(const std::string& path) {
   options.ring_bytes = config.ring_bytes;
   options.on_full = config.on_full;
   options.ring_in_use = config.ring_in_use;
+  options.archive_priority = config.archive_priority;
   options.latency_max = config.latency_max;
   options.timestamps = config.timestamps;
   options.max_line_bytes = config.max_line_bytes;

@@ -85,6 +85,7 @@ logger_options checked(logger_options options) {
         "segments are to be archived"));
   }
   if (options.delivery == delivery::ring) check_ring(options);
+  options.path = io::absolute(std::move(options.path)).value();
   return options;
 }
 
@@ -136,8 +137,9 @@ audit_logger::state::state(logger_options given)
         if (archiver) archiver->become_child();
       }) {
   if (options.archiver) {
-    archiver = std::make_unique<background_archiver>(std::move(options.archiver), options.path,
-                                                     [this](const notice& what) { reporting.report(what); });
+    archiver = std::make_unique<background_archiver>(
+        std::move(options.archiver), options.path, [this](const notice& what) { reporting.report(what); },
+        options.archive_priority);
   }
   const auto on_notice = [this](const notice& what) {
     if (archiver && (what.code == notice_code::segment_closed || what.code == notice_code::disk_space)) archiver->wake();
@@ -193,6 +195,10 @@ audit_logger& audit_logger::operator=(audit_logger&& from) noexcept {
 }
 
 audit_logger::~audit_logger() = default;
+
+audit_logger& audit_logger::immortal(logger_options options) {
+  return *new audit_logger(std::move(options));
+}
 
 receipt audit_logger::record(std::string_view container, std::string_view action, const event_details& details) noexcept try {
   const io::kept_errno kept;
@@ -282,6 +288,12 @@ receipt audit_logger::reopen() noexcept {
 }
 
 std::vector<event> audit_logger::tail_log(std::int64_t n) const {
+  if (!state_->out->keeps_log()) {
+    throw failure(
+        invalid_argument("cannot read back the log" + (state_->options.path.empty() ? "" : " '" + state_->options.path + "'") +
+                         ": its sink keeps no file of it (sink::keeps_log); expected the sink file or rotate. Read back "
+                         "what the sink keeps, like memory_log::events()"));
+  }
   (void)state_->deliver->flush();  // a failure is reported; what is in the log can be read all the same
   std::optional<damage> first;
   std::uint64_t count = 0;

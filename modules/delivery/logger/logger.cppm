@@ -24,7 +24,8 @@ import annals.sink;
 export namespace annals {
 
 struct logger_options {
-  // The log, named by its live segment. It and its missing parent directories are created by the first event.
+  // The log, named by its live segment. It and its missing parent directories are created by the first event. A relative path
+  // is joined to the working directory when the logger is made.
   std::string path = {};
   bool enabled = true;
   annals::delivery delivery = annals::delivery::direct;
@@ -41,9 +42,10 @@ struct logger_options {
   notice_handler on_notice = {};
   // Where the lines go; the file sink on `path` when empty.
   std::unique_ptr<annals::sink> sink = {};
-  // Gets the closed segments of the log, one by one, on a thread of the lowest priority, which the first event starts: earlier
-  // processes may have left some (docs/sinks.md, zstd). Empty: they stay as they are. Needs `path`.
+  // Gets the closed segments of the log, one by one, on a thread which the first event starts: earlier processes may have left
+  // some (docs/sinks.md, zstd). Empty: they stay as they are. Needs `path`.
   std::unique_ptr<annals::archiver> archiver = {};
+  annals::archive_priority archive_priority = annals::archive_priority::automatic;  // of that thread
 
   // With delivery::ring alone. The ring is the file `path` + ".ring", which has all its blocks from the first event on, is
   // removed when the logger is destroyed, and is brought into the log by the next owner where that did not come to pass.
@@ -83,7 +85,19 @@ class audit_logger {
   // sink's plugin said.
   static audit_logger from_config(const std::string& path, error_handler on_error = {}, notice_handler on_notice = {});
 
-  // Waits for the segment that is just being archived: an archiver cannot be interrupted, but by a death.
+  // A logger that is never destroyed, for code that logs until the process ends. A logger with static storage is destroyed at
+  // exit, and an event that a destructor of another static object logs afterwards would use a dead object. Instead:
+  //
+  //   annals::audit_logger& audit() {
+  //     static annals::audit_logger& log = annals::audit_logger::immortal({.path = "audit.jsonl"});
+  //     return log;
+  //   }
+  //
+  // Nothing is flushed at exit. With delivery::ring, call sync() at the end of main(): what is logged later stays in the ring,
+  // from which the next owner or `annals recover` brings it into the log. Throws as the constructor.
+  static audit_logger& immortal(logger_options options);
+
+  // Blocks until the current segment is archived: an archiver cannot be interrupted. No event may be logged afterwards.
   ~audit_logger();
   audit_logger(const audit_logger&) = delete;
   audit_logger& operator=(const audit_logger&) = delete;
@@ -127,11 +141,12 @@ class audit_logger {
 
   // The last `n` events in order; none for n <= 0 or where there is no file. Sees every event this process has had
   // accepted. Lines that are no events are skipped, with a notice (lines_skipped); annals::read_tail reports each. Throws
-  // annals::failure when the file cannot be read.
+  // annals::failure when the file cannot be read, or the sink keeps no log (invalid_argument; memory_log::events() has those of
+  // a memory_sink).
   std::vector<event> tail_log(std::int64_t n = 50) const;
 
   logger_stats stats() const noexcept;
-  const std::string& path() const noexcept;
+  const std::string& path() const noexcept;  // absolute; empty where none was given
 
  private:
   struct [[gnu::visibility("hidden")]] state;

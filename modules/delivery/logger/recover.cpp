@@ -99,7 +99,8 @@ result<std::optional<std::uint64_t>> recover_journal(output& log, reporter& to) 
 
 }  // namespace
 
-result<log_recovery> recover_log(const std::string& path, notice_handler on_notice) try {
+result<log_recovery> recover_log(const std::string& log_path, notice_handler on_notice) try {
+  const std::string path = io::absolute(log_path).value();
   if (auto refused = segment::refuse_as_log(path)) return std::move(*refused);
   const auto on_error = [&](const error& what) {
     if (on_notice) on_notice(failure_notice(notice_code::other, what));
@@ -120,7 +121,7 @@ result<log_recovery> recover_log(const std::string& path, notice_handler on_noti
 } catch (const failure& failed) {
   return failed.cause();
 } catch (const std::exception& failed) {
-  return error{errc::io, 0, "cannot recover what was left of '" + path + "': " + failed.what()};
+  return error{errc::io, 0, "cannot recover what was left of '" + log_path + "': " + failed.what()};
 }
 
 }  // namespace annals

@@ -405,6 +405,8 @@ class queue {
   // Where everything put before this call ends, to be compared by is_drained_to().
   std::uint64_t mark_end() const noexcept;
   bool is_drained_to(std::uint64_t end) const noexcept { return tail_ >= end; }
+  // Writes the tail into the header again, so that the next sync writes the page.
+  void write_tail_again() noexcept { header_.tail.store(tail_, std::memory_order_release); }
 
   struct batch {
     std::string_view lines;  // valid until the next take()

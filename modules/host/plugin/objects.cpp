@@ -20,6 +20,7 @@ module;
 #include <variant>
 #include <vector>
 module annals.plugin;
+import annals.io;
 import annals.event.text;
 import annals.json;
 #include "library.h"
@@ -84,7 +85,7 @@ class plugin_object {
       }
       options.push_back({given.name.c_str(), given.text.c_str(), given.text.size(), static_cast<std::uint32_t>(given.kind), 0});
     }
-    const std::string log_path(request.log_path);
+    const std::string log_path = io::absolute(std::string(request.log_path)).value();
     annals_host host = {};
     host.struct_size = sizeof host;
     host.abi_major = ANNALS_PLUGIN_ABI_MAJOR;

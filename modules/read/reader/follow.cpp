@@ -359,7 +359,7 @@ void follower::stop() noexcept {
 }
 
 follower follow(const std::string& path, const cursor& from, read_options options) {
-  return follower(std::make_unique<follower::state>(path, from, std::move(options)));
+  return follower(std::make_unique<follower::state>(io::absolute(path).value(), from, std::move(options)));
 }
 
 }  // namespace annals

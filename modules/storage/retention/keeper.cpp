@@ -234,7 +234,7 @@ struct keeper::state {
 keeper::keeper(std::string path, const retention_policy& policy, const pressure_thresholds& thresholds,
                notice_handler on_notice)
     : state_(std::make_unique<state>()) {
-  state_->path = std::move(path);
+  state_->path = io::absolute(std::move(path)).value();
   state_->policy = policy;
   state_->thresholds = thresholds;
   state_->on_notice = std::move(on_notice);

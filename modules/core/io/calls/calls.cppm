@@ -44,18 +44,22 @@ inline bool same_file(const file_status& a, const file_status& b) noexcept {
 
 enum class open_for : std::uint8_t {
   reading,    // O_RDONLY
-  appending,  // O_RDWR | O_APPEND | O_CREAT: a writer reads the end of the file before it appends
+  appending,  // O_RDWR | O_APPEND, and O_CREAT if it is missing: a writer reads the end of the file before it appends
   creating,   // O_RDWR | O_APPEND | O_CREAT | O_EXCL: the path must not exist
   syncing,    // O_RDONLY | O_DIRECTORY
   examining,  // O_PATH: for the status, and to open files in a directory; never blocks, does not open devices
-  locking,    // O_RDWR | O_CREAT: to lock the file and to map it
+  locking,    // O_RDWR, and O_CREAT if it is missing: to lock the file and to map it
 };
 
 // One virtual function for each system call. All return a value >= 0, or -errno. The base class calls the kernel. Any thread.
 class system_calls {
  public:
   virtual ~system_calls();
-  virtual int open(const char* path, open_for purpose, unsigned mode) noexcept;  // with O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK
+  // open(2) with O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK. An existing file is opened without O_CREAT: fs.protected_regular(5)
+  // refuses O_CREAT for another user's file in a directory with the sticky bit. The number of a descriptor for appending or
+  // locking is high where the limits allow it: when a program closes all descriptors, the files that it opens next do not get
+  // the number.
+  virtual int open(const char* path, open_for purpose, unsigned mode) noexcept;
   virtual int open_in(int directory, const char* name,
                       open_for purpose) noexcept;  // openat(2), with the same flags; never creates
   virtual int close(int fd) noexcept;

@@ -78,6 +78,19 @@ int beyond_standard(int fd) noexcept {
   return moved;
 }
 
+// A daemon closes all descriptors, also those that it does not know. A file that is opened afterwards gets the lowest free
+// number, so a high number stays free. Below usual limits of open files; a larger number would make the kernel's table larger.
+int out_of_reach(int fd) noexcept {
+  if (fd < 0) return fd;
+  for (const int number : {960, 448, 192, 96}) {
+    const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, number);
+    if (moved < 0) continue;  // over the limit of open files, or none is free from there on
+    ::close(fd);
+    return moved;
+  }
+  return beyond_standard(fd);
+}
+
 system_calls kernel;
 
 }  // namespace
@@ -87,11 +100,17 @@ std::atomic<system_calls*> detail::current = &kernel;
 system_calls::~system_calls() = default;
 
 int system_calls::open(const char* path, open_for purpose, unsigned mode) noexcept {
-  return beyond_standard(or_errno(::open(path, open_flags(purpose), mode)));
+  const int flags = open_flags(purpose);
+  const bool is_exclusive = (flags & O_EXCL) != 0;
+  int fd = or_errno(::open(path, is_exclusive ? flags : flags & ~O_CREAT, mode));
+  if (fd == -ENOENT && (flags & O_CREAT) != 0) fd = or_errno(::open(path, flags, mode));
+  const bool is_kept = purpose == open_for::appending || purpose == open_for::locking;
+  return is_kept ? out_of_reach(fd) : beyond_standard(fd);
 }
 
 int system_calls::open_in(int directory, const char* name, open_for purpose) noexcept {
-  return beyond_standard(or_errno(::openat(directory, name, open_flags(purpose) & ~(O_CREAT | O_EXCL))));
+  const int fd = or_errno(::openat(directory, name, open_flags(purpose) & ~(O_CREAT | O_EXCL)));
+  return purpose == open_for::locking ? out_of_reach(fd) : beyond_standard(fd);
 }
 
 int system_calls::close(int fd) noexcept {

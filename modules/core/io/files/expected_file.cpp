@@ -50,8 +50,9 @@ error stale(std::string_view what, const std::string& path) {
 }
 
 error rename_error(const std::string& from, const std::string& to, int failed) {
-  if (failed == -ESTALE) return stale("rename to '" + to + "' the file", from);
-  error cause = system_error("rename to '" + to + "' the file", from, failed);
+  const std::string both = from + "' to '" + to;
+  if (failed == -ESTALE) return stale("rename", both);
+  error cause = system_error("rename", both, failed);
   if (failed == -EINVAL) {
     cause.message += "; expected a file system that can rename without replacing (renameat2(2), RENAME_NOREPLACE)";
   }

@@ -21,18 +21,6 @@ constexpr unsigned directory_mode = 0700;
 constexpr unsigned permissions = 0777;
 constexpr int open_tries = 1000;  // each takes microseconds; somebody may be renaming as fast as that
 
-error not_regular(const std::string& path, std::string_view found) {
-  return {errc::not_a_regular_file, 0,
-          "cannot open '" + path + "': it is " + std::string(found) + "; expected a regular file (or, to write, nothing yet)"};
-}
-
-error several_names(const std::string& path, std::uint64_t names) {
-  return {errc::not_a_regular_file, 0,
-          "cannot open '" + path + "' to write: it has " + std::to_string(names) +
-              " names (hard links), and may be another's file, put here by somebody; expected one that has this name alone. "
-              "Is the other a backup's? Then a copy in its place helps: cp FILE FILE.new && mv FILE.new FILE"};
-}
-
 std::string_view name_of(file_kind kind) noexcept {
   switch (kind) {
     case file_kind::regular: return "a regular file";
@@ -43,11 +31,28 @@ std::string_view name_of(file_kind kind) noexcept {
   return "a FIFO, socket or device";
 }
 
+error not_regular(const std::string& path, file_kind found) {
+  const std::string_view advice = path.starts_with("/dev/")
+                                      ? ". To log to standard output or standard error, use the sink stderr"
+                                  : found == file_kind::symlink ? ". Name the file that it leads to; directories may be links"
+                                                                : "";
+  return {errc::not_a_regular_file, 0,
+          "cannot open '" + path + "': it is " + std::string(name_of(found)) +
+              "; expected a regular file (or, to write, nothing yet)" + std::string(advice)};
+}
+
+error several_names(const std::string& path, std::uint64_t names) {
+  return {errc::not_a_regular_file, 0,
+          "cannot open '" + path + "' to write: it has " + std::to_string(names) +
+              " names (hard links), and may be another's file, put here by somebody; expected one that has this name alone. "
+              "Is the other a backup's? Then a copy in its place helps: cp FILE FILE.new && mv FILE.new FILE"};
+}
+
 error open_error(const std::string& path, open_for purpose, int negative_errno) {
   // The kernel's words for these (ELOOP, EISDIR, ENXIO) describe the call; say what stands there instead.
   if (negative_errno == -ELOOP || negative_errno == -EISDIR || negative_errno == -ENXIO) {
     const auto found = status_at(path);
-    if (found && *found && (*found)->kind != file_kind::regular) return not_regular(path, name_of((*found)->kind));
+    if (found && *found && (*found)->kind != file_kind::regular) return not_regular(path, (*found)->kind);
   }
   const std::string_view what = purpose == open_for::appending  ? "open for appending"
                                 : purpose == open_for::locking  ? "open for locking"
@@ -81,15 +86,18 @@ int open_retrying(const std::string& path, open_for purpose, unsigned mode) {
 
 }  // namespace
 
-file::file(int fd, std::string path) noexcept : fd_(fd), path_(std::move(path)) {}
+file::file(int fd, std::string path, const file_status& identity) noexcept
+    : fd_(fd), path_(std::move(path)), identity_(identity) {}
 
-file::file(file&& other) noexcept : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)) {}
+file::file(file&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), path_(std::move(other.path_)), identity_(other.identity_) {}
 
 file& file::operator=(file&& other) noexcept {
   if (this != &other) {
     close();
     fd_ = std::exchange(other.fd_, -1);
     path_ = std::move(other.path_);
+    identity_ = other.identity_;
   }
   return *this;
 }
@@ -103,7 +111,7 @@ int file::release() noexcept {
 }
 
 void file::close() noexcept {
-  if (fd_ >= 0) calls().close(std::exchange(fd_, -1));
+  if (fd_ >= 0) detail::close(std::exchange(fd_, -1), identity_);
 }
 
 result<file> file::open(const std::string& path, open_for purpose, unsigned mode, std::vector<std::string>* grown) {
@@ -115,10 +123,13 @@ result<file> file::open(const std::string& path, open_for purpose, unsigned mode
       fd = open_retrying(path, purpose, mode);
     }
     if (fd < 0) return open_error(path, purpose, fd);
-    file opened(fd, path);
-    const auto status = opened.status();
-    if (!status) return status.error();
-    if (status->kind != file_kind::regular) return not_regular(path, name_of(status->kind));
+    const auto status = detail::status(fd, path);
+    if (!status) {
+      calls().close(fd);
+      return status.error();
+    }
+    file opened(fd, path, *status);
+    if (status->kind != file_kind::regular) return not_regular(path, status->kind);
     if (!is_written || opened.is_alone_at(path)) return opened;
     const auto now = opened.status();
     if (now && now->links > 1) return several_names(path, now->links);
@@ -207,8 +218,26 @@ result<file_status> detail::status(int fd, const std::string& path) {
   return status;
 }
 
+result<file_status> detail::status(int fd, const std::string& path, const file_status& identity) {
+  auto found = status(fd, path);
+  if (!found || same_file(*found, identity)) return found;
+  error cause = system_error("examine", path, -EBADF);
+  cause.message += "; its descriptor was closed, and another file has the number now";
+  return cause;
+}
+
+bool detail::is_held(int fd, const file_status& identity) noexcept {
+  file_status found;
+  const int failed = fd < 0 ? -EBADF : calls().status_of(fd, found);
+  return failed == 0 ? same_file(found, identity) : failed != -EBADF;
+}
+
+void detail::close(int fd, const file_status& identity) noexcept {
+  if (is_held(fd, identity)) calls().close(fd);
+}
+
 result<file_status> file::status() const {
-  return detail::status(fd_, path_);
+  return detail::status(fd_, path_, identity_);
 }
 
 namespace {
@@ -229,13 +258,13 @@ std::optional<error> synced(const std::string& path, int failed) noexcept {
 }  // namespace
 
 std::optional<error> file::sync_data() const {
-  int failed = -EINTR;
+  int failed = is_held() ? -EINTR : -EBADF;
   while (failed == -EINTR) failed = calls().sync_data(fd_);
   return synced(path_, failed);
 }
 
 std::optional<error> file::sync_all() const {
-  int failed = -EINTR;
+  int failed = is_held() ? -EINTR : -EBADF;
   while (failed == -EINTR) failed = calls().sync_all(fd_);
   return synced(path_, failed);
 }
@@ -272,7 +301,7 @@ result<std::optional<file_status>> status_at(const std::string& path) {
 std::optional<error> rename(const std::string& from, const std::string& to) {
   const int failed = calls().rename(from.c_str(), to.c_str());
   if (failed == 0) return std::nullopt;
-  return system_error("rename to '" + to + "'", from, failed);
+  return system_error("rename", from + "' to '" + to, failed);
 }
 
 result<bool> remove(const std::string& path) {
@@ -346,6 +375,28 @@ std::optional<error> create_like(const std::string& path, const file_status& lik
   auto failed = made->make_like(like);
   if (failed) (void)remove(path);
   return failed;
+}
+
+result<std::string> absolute(std::string path) {
+  if (path.empty() || path.front() == '/') return path;
+  std::string directory;
+  const int failed = calls().resolve(".", directory);
+  if (failed < 0) {
+    error cause = system_error("find the working directory, to which this path is relative:", path, failed);
+    cause.message += "; expected an absolute path, or a working directory that exists";
+    return cause;
+  }
+  return directory + (directory.ends_with('/') ? "" : "/") + path;
+}
+
+root_mark::root_mark() noexcept {
+  file_status found;
+  if (calls().status_at("/", found) == 0) root_ = found;
+}
+
+bool root_mark::has_changed() const noexcept {
+  file_status found;
+  return root_ && calls().status_at("/", found) == 0 && !same_file(found, *root_);
 }
 
 std::string parent_of(const std::string& path) {

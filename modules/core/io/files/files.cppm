@@ -12,7 +12,23 @@ export module annals.io.files;
 import annals.event;
 import annals.io.calls;
 
+// What file and owned_file share. `identity` is the status of the file when it was opened.
+export namespace annals::io::detail {
+
+result<std::size_t> read_at(int fd, const std::string& path, char* bytes, std::size_t count, std::uint64_t offset);
+result<file_status> status(int fd, const std::string& path);
+result<file_status> status(int fd, const std::string& path, const file_status& identity);  // EBADF: another file's
+bool is_held(int fd, const file_status& identity) noexcept;
+// Closes the descriptor unless it is another file's.
+void close(int fd, const file_status& identity) noexcept;
+
+}  // namespace annals::io::detail
+
 export namespace annals::io {
+
+// Another part of the process can close a descriptor that it does not know (a daemon closes all), and another file can get its
+// number. So status(), sync_data() and sync_all() fail with EBADF when the descriptor is not that of the opened file any more,
+// and close() leaves another file open.
 
 // An open regular file. Movable; closes in its destructor. Not thread-safe, except read_at() and status().
 class file {
@@ -62,6 +78,8 @@ class file {
   result<std::optional<std::uint64_t>> next_data(std::uint64_t offset) const;
 
   result<file_status> status() const;
+  // Whether the descriptor is still that of the opened file. One system call.
+  inline bool is_held() const noexcept { return detail::is_held(fd_, identity_); }
   // Sets the time of the last change.
   std::optional<error> set_modified(time_point time) const;
   std::optional<error> sync_data() const;
@@ -76,11 +94,12 @@ class file {
   int release() noexcept;
 
  private:
-  file(int fd, std::string path) noexcept;
+  file(int fd, std::string path, const file_status& identity) noexcept;
   bool is_alone_at(const std::string& path) const;
   int append_rest(std::string_view bytes, std::size_t& appended, std::int64_t wrote) noexcept;
   int fd_ = -1;
   std::string path_;
+  file_status identity_;
 };
 
 // The status of the file at `path` (of a symbolic link itself); nothing when the path does not exist.
@@ -115,6 +134,21 @@ std::optional<error> replace_file(const std::string& path, std::string_view byte
 // this owner is removed again: its owner could not open it.
 std::optional<error> create_like(const std::string& path, const file_status& like);
 
+// `path`, joined to the working directory if it is relative: it names the same place after chdir(2). An empty one stays empty.
+result<std::string> absolute(std::string path);
+
+// Remembers the root directory of the process. Any thread.
+class root_mark {
+ public:
+  root_mark() noexcept;
+  // Whether the process has another root directory now (chroot(2), pivot_root(2)), so that no path leads where it did. False
+  // where that is unknown.
+  bool has_changed() const noexcept;
+
+ private:
+  std::optional<file_status> root_;
+};
+
 // The directory part of `path`; "." when it has none.
 std::string parent_of(const std::string& path);
 
@@ -132,11 +166,3 @@ result<std::vector<std::string>> list_directory(const std::string& path, std::st
                                                 std::size_t names_max = 100'000);
 
 }  // namespace annals::io
-
-// What file and lock_file share.
-export namespace annals::io::detail {
-
-result<std::size_t> read_at(int fd, const std::string& path, char* bytes, std::size_t count, std::uint64_t offset);
-result<file_status> status(int fd, const std::string& path);
-
-}  // namespace annals::io::detail

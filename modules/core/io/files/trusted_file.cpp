@@ -120,8 +120,9 @@ result<file> file::open_trusted(const std::string& path) {
     // Between the two somebody may have put another file there: what counts is the one that is open now.
     held_descriptor opened(open_in_retrying(at.get(), name, open_for::reading));
     if (opened.get() < 0) return system_error("open", path, opened.get());
-    if (auto bad = trusted_status(opened.get(), path, file_kind::regular, us); !bad) return std::move(bad.error());
-    return file(opened.release(), path);
+    const auto status = trusted_status(opened.get(), path, file_kind::regular, us);
+    if (!status) return status.error();
+    return file(opened.release(), path, *status);
   }
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 module;
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@ module;
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,16 +29,20 @@ namespace {
 // wait for locks whose holders may be opening one of these files.
 struct private_descriptors {
   static constexpr std::size_t count_max = 4096;
+  static constexpr int changing = -1;
 
   std::array<std::atomic<int>, count_max> kept{};  // descriptor + 1; 0: free
-  std::atomic<std::size_t> used = 0;               // entries from here on are free
+  std::array<file_status, count_max> identities{};
+  std::atomic<std::size_t> used = 0;  // entries from here on are free
   std::atomic<unsigned> forks_begun = 0;
   std::atomic<unsigned> forks_ended = 0;
 
-  int add(int fd) noexcept {
+  int add(int fd, const file_status& identity) noexcept {
     for (std::size_t i = 0; i < count_max; ++i) {
       int free = 0;
-      if (!kept[i].compare_exchange_strong(free, fd + 1)) continue;
+      if (!kept[i].compare_exchange_strong(free, changing)) continue;
+      identities[i] = identity;
+      kept[i].store(fd + 1);
       std::size_t before = used.load();
       while (before < i + 1 && !used.compare_exchange_weak(before, i + 1)) continue;
       return 0;
@@ -63,7 +70,9 @@ void after_fork_in_parent() noexcept {
 void after_fork_in_child() noexcept {
   for (std::size_t i = 0; i < registry.used.load(); ++i) {
     const int fd = registry.kept[i].exchange(0) - 1;
-    if (fd >= 0) ::close(fd);
+    struct ::stat found;  // directly: a test's system calls may take locks
+    const file_status& kept = registry.identities[i];
+    if (fd >= 0 && ::fstat(fd, &found) == 0 && found.st_dev == kept.device && found.st_ino == kept.inode) ::close(fd);
   }
   registry.forks_ended.store(registry.forks_begun.load());
 }
@@ -79,6 +88,8 @@ owned_file::owned_file(owned_file&& other) noexcept
       fork_count_(other.fork_count_),
       doubtful_(other.doubtful_),
       locked_(other.locked_),
+      is_writable_(other.is_writable_),
+      locked_bytes_(std::move(other.locked_bytes_)),
       path_(std::move(other.path_)),
       identity_(other.identity_) {}
 
@@ -89,6 +100,8 @@ owned_file& owned_file::operator=(owned_file&& other) noexcept {
     fork_count_ = other.fork_count_;
     doubtful_ = other.doubtful_;
     locked_ = other.locked_;
+    is_writable_ = other.is_writable_;
+    locked_bytes_ = std::move(other.locked_bytes_);
     path_ = std::move(other.path_);
     identity_ = other.identity_;
   }
@@ -102,9 +115,42 @@ owned_file::~owned_file() {
 void owned_file::close() noexcept {
   const int fd = std::exchange(fd_, -1);
   if (fd < 0 || is_inherited()) return;  // closed in a child already, where the number may be used again
-  if (locked_) calls().lock(fd, false);
   registry.remove(fd);
+  if (!detail::is_held(fd, identity_)) return;
+  if (locked_) calls().lock(fd, false);
   calls().close(fd);
+}
+
+bool owned_file::is_held() const noexcept {
+  return detail::is_held(fd_, identity_);
+}
+
+std::optional<error> owned_file::hold_again() {
+  if (is_held()) return std::nullopt;
+  const auto fail = [this](std::string_view why) {
+    return error{
+        errc::io, EBADF,
+        "cannot use '" + path_ + "' any more: another part of this process closed its descriptor, and " + std::string(why)};
+  };
+  registry.remove(fd_);
+  fd_ = -1;
+  int fd = -EINTR;
+  while (fd == -EINTR) fd = calls().open_in(AT_FDCWD, path_.c_str(), is_writable_ ? open_for::locking : open_for::reading);
+  if (fd < 0) return fail(system_error("open again", path_, fd).message);
+  const auto found = detail::status(fd, path_);
+  int failed = found && same_file(*found, identity_) ? registry.add(fd, identity_) : -ESTALE;
+  if (failed < 0) {
+    calls().close(fd);
+    return fail(failed == -ESTALE ? "its path names another file now" : "there are too many locked files");
+  }
+  fd_ = fd;
+  fork_count_ = io::fork_count();
+  if (locked_) failed = lock();
+  for (std::size_t i = 0; failed == 0 && i < locked_bytes_.size(); ++i) failed = calls().lock_byte(fd_, locked_bytes_[i]);
+  if (failed == 0) return std::nullopt;
+  locked_ = false;
+  close();
+  return fail("another process has locked the file since");
 }
 
 // --- opening and taking
@@ -121,8 +167,9 @@ result<owned_file> owned_file::open_for_purpose(const std::string& path, open_fo
   owned_file made;
   made.path_ = path;
   made.identity_ = *status;
+  made.is_writable_ = purpose == open_for::locking;
   made.fork_count_ = io::fork_count();
-  if (const int failed = registry.add(opened->descriptor()); failed < 0) {
+  if (const int failed = registry.add(opened->descriptor(), *status); failed < 0) {
     return system_error("keep from children, to lock,", path, failed);
   }
   made.fd_ = opened->release();
@@ -190,19 +237,24 @@ result<bool> owned_file::try_lock(std::chrono::nanoseconds wait) {
 }
 
 int owned_file::lock() noexcept {
-  int failed = -EINTR;
+  int failed = is_held() ? -EINTR : -EBADF;
   while (failed == -EINTR) failed = calls().lock(fd_, true);
   locked_ = locked_ || failed == 0;
   return failed;
 }
 
 void owned_file::unlock() noexcept {
-  (void)calls().lock(fd_, false);
+  if (is_held()) (void)calls().lock(fd_, false);
   locked_ = false;
 }
 
-int owned_file::lock_byte(std::uint64_t offset) noexcept {
-  return calls().lock_byte(fd_, offset);
+int owned_file::lock_byte(std::uint64_t offset) noexcept try {
+  locked_bytes_.reserve(locked_bytes_.size() + 1);
+  const int failed = is_held() ? calls().lock_byte(fd_, offset) : -EBADF;
+  if (failed == 0) locked_bytes_.push_back(offset);
+  return failed;
+} catch (const std::exception&) {
+  return -ENOMEM;
 }
 
 result<bool> owned_file::is_byte_locked(std::uint64_t offset) const {
@@ -212,7 +264,7 @@ result<bool> owned_file::is_byte_locked(std::uint64_t offset) const {
 }
 
 result<file_status> owned_file::status() const {
-  return detail::status(fd_, path_);
+  return detail::status(fd_, path_, identity_);
 }
 
 std::optional<error> owned_file::allocate(std::uint64_t bytes) {
@@ -223,7 +275,7 @@ std::optional<error> owned_file::allocate(std::uint64_t bytes) {
 }
 
 std::optional<error> owned_file::sync_data() {
-  int failed = -EINTR;
+  int failed = is_held() ? -EINTR : -EBADF;
   while (failed == -EINTR) failed = calls().sync_data(fd_);
   if (failed == 0) return std::nullopt;
   error cause = system_error("sync", path_, failed);
@@ -232,6 +284,7 @@ std::optional<error> owned_file::sync_data() {
 }
 
 std::optional<error> owned_file::write_at(std::string_view bytes, std::uint64_t offset) {
+  if (!is_held()) return system_error("write to", path_, -EBADF);
   while (!bytes.empty()) {
     const std::int64_t wrote = calls().write_at(fd_, bytes.data(), bytes.size(), offset);
     if (wrote == -EINTR) continue;

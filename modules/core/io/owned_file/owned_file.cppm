@@ -46,12 +46,19 @@ class owned_file {
   static result<owned_file> open_existing(const std::string& path);
 
   inline bool is_open() const noexcept { return fd_ >= 0; }
+  // Whether the descriptor is still that of the opened file. False when another part of the process closed it (a daemon closes
+  // all): then the locks are gone, and another file can have its number. One system call.
+  bool is_held() const noexcept;
+  // Where the descriptor is not held any more: opens the same file again and takes the same locks. Errors: the path names
+  // another file, or none; another process has taken a lock; io.
+  std::optional<error> hold_again();
   // This is the copy of a child of fork(2). It can only be destroyed, or replaced by another object.
   inline bool is_inherited() const noexcept { return fork_count_ != io::fork_count(); }
   // The process forked while the file was opened, so a child may share the locks until it ends. Open the file again.
   bool is_doubtful() const noexcept { return doubtful_; }
 
-  // Locks the whole file. Waits up to `wait` for another owner. False when another process still has the lock then.
+  // Locks the whole file. Waits up to `wait` for another owner. False when another process still has the lock then. Locks, like
+  // write_at(), status() and sync_data(), fail with EBADF when the descriptor is not held any more.
   result<bool> try_lock(std::chrono::nanoseconds wait = {});
   int lock() noexcept;  // without a wait: 0, -EWOULDBLOCK or -errno
   // Other processes can own the file afterwards, even if a new child has not closed its copy of the descriptor yet.
@@ -95,6 +102,8 @@ class owned_file {
   unsigned fork_count_ = 0;
   bool doubtful_ = false;
   bool locked_ = false;
+  bool is_writable_ = false;
+  std::vector<std::uint64_t> locked_bytes_;
   std::string path_;
   file_status identity_;
 };

@@ -2,6 +2,7 @@
 module;
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +40,10 @@ ring_drain::ring_drain(owned_ring ring, output& to)
 
 void ring_drain::close() noexcept try {
   const auto failed = flush();
+  if (const auto unowned = ring_.hold_again()) {
+    output_.report(*unowned);
+    return;  // the file may be another process's by now
+  }
   if (is_lost()) {
     const auto aside = ring_.set_aside();
     if (!aside) output_.report(aside.error());
@@ -69,6 +74,8 @@ result<segment::log_place> ring_drain::place() {
   const std::string& path = output_.options().log_path;
   for (;;) {
     const auto status = io::status_at(path);
+    // The process has dropped its privileges, and goes on with the open file: its lines come behind the place known last.
+    if (!status && status.error().system_code == EACCES && live_.segment != 0) return live_;
     if (!status) return status.error();
     const io::file_status live = *status ? **status : io::file_status{};
     if (*status && live.device == live_.device && live.inode == live_.inode) {
@@ -88,8 +95,16 @@ ring_drain::pass ring_drain::drain_once(std::chrono::nanoseconds how_patient) {
   if (!settle_unsettled()) return pass::failed;
   const ring::queue::batch batch = queue_.take(batch_bytes, io::calls().uptime(), how_patient);
   const bool is_first_fault = queue_.fault() && !queue_.passes_over_faults();
-  if (is_first_fault) [[unlikely]]
-    give_up();
+  if (is_first_fault) [[unlikely]] {
+    const auto& at = *queue_.fault();
+    give_up("'" + ring_.path() + "' was changed by another program: at word " + std::to_string(at.at) + " it has " +
+            std::string(at.why) + ". Events in it that are damaged are lost; expected a file that nobody else touches");
+    queue_.pass_over_faults();
+  }
+  if (batch.count != 0 && !is_lost()) {
+    if (const auto failed = ring_.hold_again()) [[unlikely]]
+      give_up(failed->message + ". This logger delivers directly from now on");
+  }
   if (batch.count == 0) {
     if (is_first_fault) return pass::some;
     failed_.reset();
@@ -114,17 +129,11 @@ ring_drain::pass ring_drain::drain_once(std::chrono::nanoseconds how_patient) {
   return batch.lines.size() >= much_bytes ? pass::much : pass::some;
 }
 
-// Another program changed the records. New events go past the ring from now on; of what is in it, the drain takes what is
-// whole.
-void ring_drain::give_up() {
-  const auto& at = *queue_.fault();
-  errors_.push_back({errc::ring_damaged, 0,
-                     "'" + ring_.path() + "' was changed by another program: at word " + std::to_string(at.at) + " it has " +
-                         std::string(at.why) +
-                         ". Events in it that are damaged are lost; expected a file that nobody else "
-                         "touches"});
+// Another program changed the records, or owns the ring now. New events go past the ring from now on; of what is in it, the
+// drain takes what is whole.
+void ring_drain::give_up(std::string why) {
+  errors_.push_back({errc::ring_damaged, 0, std::move(why)});
   ring_.give_up();
-  queue_.pass_over_faults();
 }
 
 bool ring_drain::fail(error cause) {
@@ -229,7 +238,16 @@ error_pointer ring_drain::flush_once() {
 }
 
 std::optional<error> ring_drain::sync() {
-  if (auto failed = ring_.sync_data()) return failed;
+  if (is_sync_suspect_.exchange(false)) {
+    const std::lock_guard lock(consumer_);
+    queue_.write_tail_again();  // a failed sync leaves the page marked as clean, and the next one would not write it
+  }
+  auto failed = ring_.hold_again();
+  if (!failed) failed = ring_.sync_data();
+  if (failed) {
+    is_sync_suspect_ = true;
+    return failed;
+  }
   const std::lock_guard lock(consumer_);
   return ring_.sync_directories();
 }

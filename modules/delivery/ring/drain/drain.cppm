@@ -56,6 +56,9 @@ class owned_ring {
   // Makes the kernel provide pages of the records before they are written to. Any thread.
   void populate(std::size_t offset, std::size_t count) const noexcept { mapping_.populate(offset, count); }
 
+  // Where another part of the process closed the ring's descriptor, and with it the lock: takes the ring again.
+  std::optional<error> hold_again() { return file_.hold_again(); }
+
   std::optional<error> sync_data() { return file_.sync_data(); }
   std::optional<error> sync_directories() { return io::sync_directories(grown_); }  // those that were made for it
 
@@ -111,7 +114,7 @@ class ring_drain {
   // Returns once the sink has taken every line that was put before the call, or why it has not.
   error_pointer flush() noexcept;
 
-  // Syncs the file. What was drained before the call is not logged again after a power loss.
+  // Syncs the file. What was drained before the call is not logged again after a power loss. Any number of threads.
   std::optional<error> sync();
 
   // In a new ring, the kernel allocates each page at the first write to it, which can take milliseconds. This does it for the
@@ -130,7 +133,7 @@ class ring_drain {
   void announce_room() noexcept;
   bool settle_unsettled();
   bool settle_failed(const ring::queue::batch& batch);
-  void give_up();
+  void give_up(std::string why);
   bool fail(error cause);
   result<segment::log_place> place();
 
@@ -148,6 +151,7 @@ class ring_drain {
   alignas(64) std::atomic<std::uint32_t> room_ = 0;  // changes when room was given back
   std::atomic<std::uint32_t> waiting_for_room_ = 0;
   std::atomic<std::uint64_t> unused_ = 0;
+  std::atomic<bool> is_sync_suspect_ = false;  // the last sync of the ring's file failed
   fork_hook hook_{{&consumer_}};
 };
 

@@ -248,8 +248,10 @@ error_pointer ring_delivery::sync() noexcept try {
   if (auto failed = output_.sync()) return failed;
   ring_drain* const open = open_.load(std::memory_order_acquire);
   if (open == nullptr) return nullptr;
-  if (const auto failed = open->sync()) output_.report(*failed);
-  return nullptr;
+  const auto failed = open->sync();
+  if (!failed) return nullptr;
+  output_.report(*failed);
+  return std::make_shared<const error>(*failed);
 } catch (const std::exception&) {
   return out_of_memory;
 }

@@ -40,7 +40,8 @@ std::string lock_path(const std::string& live_path) {
 }
 
 static_assert(alignof(std::vector<std::string>) != 0);  // of a member; GCC 15 crashes where the constructor asks first
-log_lock::log_lock(const std::string& live_path, unsigned mode) : live_path_(live_path), path_(lock_path(live_path)) {
+log_lock::log_lock(const std::string& live_path, unsigned mode)
+    : live_path_(io::absolute(live_path).value()), path_(lock_path(live_path_)) {
   // Who may only read the log must not be able to hold its lock.
   mode_ = 0600 | ((mode & 0020U) != 0 ? 0060U : 0U) | ((mode & 0002U) != 0 ? 0006U : 0U);
 }
@@ -61,7 +62,7 @@ void log_lock::let_go() noexcept {
 // --- opening --------------------------------------------------------------------------------------------------------------
 
 std::optional<error> log_lock::open() {
-  if (page_ != nullptr && !file_.is_inherited()) return std::nullopt;
+  if (page_ != nullptr && !file_.is_inherited() && file_.is_held()) return std::nullopt;
   let_go();
   std::optional<error> failed;
   for (int tries = 0; tries < open_tries; ++tries) {
@@ -204,6 +205,7 @@ std::optional<error> log_lock::set_up_page() {
 // Whether the path names the open file, and the file is long enough.
 bool log_lock::is_in_place() const {
   const auto there = file_.status_in_place();
+  if (there && !*there && root_.has_changed()) return true;           // no path leads to it any more
   return !there || (*there && (*there)->bytes >= sizeof(lock_page));  // an error does not mean that it was replaced
 }
 
@@ -239,7 +241,7 @@ void log_lock::claim_slot() {
 
 void log_lock::look() {
   if (page_ == nullptr || file_.is_inherited()) return;
-  if (file_.is_doubtful() || !is_in_place()) {
+  if (file_.is_doubtful() || !file_.is_held() || !is_in_place()) {
     let_go();
   } else if (slot_ == nullptr) {
     claim_slot();

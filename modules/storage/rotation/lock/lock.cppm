@@ -135,7 +135,8 @@ class log_lock {
   // Makes the directories durable that were created for the lock.
   std::optional<error> sync_directories() { return io::sync_directories(grown_); }
 
-  // Closes the lock when its path names another file or the file was cut. Then enter() returns false.
+  // Closes the lock when its path names another file, the file was cut, or another part of the process closed its descriptor.
+  // Then enter() returns false.
   void look();
 
   // Between enter() and leave(), or under the exclusive lock: the facts about the live segment.
@@ -175,6 +176,7 @@ class log_lock {
   io::mapping mapping_;
   std::string live_path_;
   std::string path_;
+  io::root_mark root_;
   unsigned mode_;
   std::vector<std::string> grown_;  // directories to sync
 };
