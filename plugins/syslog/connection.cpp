@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -36,16 +37,33 @@ std::string seconds_text(std::chrono::microseconds time) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(time).count()) + " ms";
 }
 
-// A socket that exec closes, and that is not one of the standard descriptors: if one of these was closed, output of the process
-// must not become messages.
+constexpr auto look_interval = 100ms;  // between looks whether the descriptor is still that of the socket
+
+// A socket that exec closes. Its number is high where the limits allow it: not that of a standard descriptor that was closed,
+// and not one that files get that are opened after a program has closed all its descriptors.
 int new_socket(int family, int type) {
   const int fd = ::socket(family, type | SOCK_CLOEXEC, 0);
-  if (fd < 0 || fd > STDERR_FILENO) return fd;
-  const int moved = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (fd < 0) return fd;
+  int moved = -1;
+  for (const int number : {960, 448, 192, 96}) {
+    moved = moved < 0 ? ::fcntl(fd, F_DUPFD_CLOEXEC, number) : moved;
+  }
+  if (moved < 0 && fd > STDERR_FILENO) return fd;
+  if (moved < 0) moved = ::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   const int error = errno;
   ::close(fd);
   errno = error;
   return moved;
+}
+
+// The errors of a descriptor that another part of the process closed.
+bool is_closed_here(int error) noexcept {
+  return error == EBADF || error == ENOTSOCK;
+}
+
+std::uint64_t inode_of(int fd) noexcept {
+  struct ::stat found;
+  return ::fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode) ? found.st_ino : 0;
 }
 
 int wait_for(int fd, short events, connection::clock::time_point deadline) {
@@ -95,8 +113,16 @@ void connection::fail(const std::string& attempted, int error) const {
   throw send_failure{std::move(message), error};
 }
 
+// Another part of the process can have closed the descriptor, and another file can have its number, which stays open then.
 void connection::drop() noexcept {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+  const int fd = std::exchange(fd_, -1);
+  if (fd >= 0 && inode_of(fd) == inode_) ::close(fd);
+}
+
+void connection::use(int fd) noexcept {
+  fd_ = fd;
+  inode_ = inode_of(fd);
+  looked_at_ = clock::now();
 }
 
 void connection::close() {
@@ -111,6 +137,10 @@ void connection::send(std::string_view bytes) {
     owner_ = ::getpid();
   }
   const auto start = clock::now();
+  if (fd_ >= 0 && start - looked_at_ >= look_interval) {
+    looked_at_ = start;
+    if (inode_of(fd_) != inode_) drop();
+  }
   if (start < retry_at_) {
     throw send_failure{"not tried, for the next " + seconds_text(std::chrono::ceil<milliseconds>(retry_at_ - start)) +
                            ", since the last attempt failed: " + last_failure_,
@@ -162,7 +192,8 @@ bool connection::send_datagram(std::string_view bytes, clock::time_point deadlin
       wait_for(-1, 0, std::min(deadline, clock::now() + 10ms));
       continue;
     }
-    if (may_retry && kind_ == transport::unix_datagram) return false;  // the receiver has created its socket again
+    // Of the path of a socket: the receiver has created it again.
+    if (may_retry && (kind_ == transport::unix_datagram || is_closed_here(error))) return false;
     drop();
     fail("send to", error);
   }
@@ -202,6 +233,7 @@ void connection::notice_closed_peer() {
   if (fd_ < 0) return;
   if (kind_ == transport::udp) {
     const int error = pending_error(fd_);
+    if (is_closed_here(error)) return drop();
     if (error != 0) on_loss_("an earlier message to the syslog receiver at " + name() + " was refused and is lost", error);
     return;
   }
@@ -215,6 +247,7 @@ void connection::notice_closed_peer() {
     if (error == EINTR) continue;
     if (error == EAGAIN || error == EWOULDBLOCK) return;
     drop();
+    if (is_closed_here(error)) return;
     on_loss_("the syslog receiver at " + name() + " closed the connection; what was sent shortly before may be lost", error);
     return;
   }
@@ -248,7 +281,7 @@ void connection::open_unix(clock::time_point deadline) {
     ::close(fd);
     fail("connect to", error == EAGAIN || error == EINTR ? ETIMEDOUT : error);
   }
-  fd_ = fd;
+  use(fd);
 }
 
 void connection::open_internet(clock::time_point deadline) {
@@ -266,7 +299,7 @@ void connection::open_internet(clock::time_point deadline) {
     const int fd = new_socket(at->ai_family, wanted.ai_socktype | SOCK_NONBLOCK);
     error = fd < 0 ? errno : connect_within(fd, at->ai_addr, at->ai_addrlen, deadline);
     if (error == 0) {
-      fd_ = fd;
+      use(fd);
       return;
     }
     if (fd >= 0) ::close(fd);

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -58,6 +59,7 @@ class connection {
   int connect_within(int fd, const void* to, std::size_t to_bytes, clock::time_point deadline) const;
   [[noreturn]] void fail(const std::string& attempted, int error) const;
   void drop() noexcept;
+  void use(int fd) noexcept;
 
   const transport kind_;
   const address to_;
@@ -65,8 +67,10 @@ class connection {
   const std::chrono::microseconds pause_max_;
   std::function<void(const std::string&, int)> on_loss_;
   int fd_ = -1;
-  ::pid_t owner_ = 0;                // who opened it: a forked child must not share a stream
-  clock::time_point retry_at_ = {};  // not before
+  std::uint64_t inode_ = 0;           // of the socket
+  clock::time_point looked_at_ = {};  // when the descriptor was seen to be that of the socket
+  ::pid_t owner_ = 0;                 // who opened it: a forked child must not share a stream
+  clock::time_point retry_at_ = {};   // not before
   std::string last_failure_;
 };
 

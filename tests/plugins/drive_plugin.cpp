@@ -5,7 +5,8 @@
 //   drive_plugin FILE [NAME=KIND:TEXT]...     the options of the sink; KIND is a digit, as in annals_plugin.h
 //
 // A command a line: "write N" and then N lines; "sync"; "reopen"; "position"; "fork-write" and then a line, which a forked
-// child writes; "sigpipe" (is the signal pending or blocked here?). An answer a line: "ok ...", or "failed CODE ERRNO MESSAGE",
+// child writes; "sigpipe" (is the signal pending or blocked here?); "close" (of all descriptors but the standard ones, as a
+// daemon does; it answers with their highest number). An answer a line: "ok ...", or "failed CODE ERRNO MESSAGE",
 // after a "notice CODE SEVERITY MESSAGE" for each notice. The first answer is that of create.
 #include <annals_plugin.h>
 #include <dlfcn.h>
@@ -95,6 +96,12 @@ class driven_sink {
       ::sigpending(&pending);
       ::pthread_sigmask(SIG_SETMASK, nullptr, &blocked);
       std::cout << "ok " << ::sigismember(&pending, SIGPIPE) << ::sigismember(&blocked, SIGPIPE) << std::endl;
+    } else if (command == "close") {
+      int highest = -1;
+      for (int fd = STDERR_FILENO + 1; fd < 1024; ++fd) {
+        if (::close(fd) == 0) highest = fd;
+      }
+      std::cout << "ok " << highest << std::endl;
     } else {
       return false;
     }

@@ -410,6 +410,22 @@ class SyslogTest(SinkTest):
         self.assertEqual([re.search('seq="(.)"', m).group(1) for m in seen], ["1", "3"])
         self.assertEqual(sink.notices, [])
 
+    def test_a_socket_that_the_process_closes_is_made_again_and_has_a_high_number(self):
+        for kind, options in ((socket.SOCK_DGRAM, {"address": self.path("d")}),
+                              (socket.SOCK_STREAM, {"transport": "unix_stream", "address": self.path("s")})):
+            server = self.listen(socket.AF_UNIX, options["address"], kind)
+            sink = self.sink(options)
+            self.assertEqual(sink.write(line_of(1)), "ok")
+            self.assertGreaterEqual(int(sink.ask("close").removeprefix("ok ")), 96)
+            self.assertEqual(sink.write(line_of(2)), "ok")
+            if kind == socket.SOCK_DGRAM:
+                self.assertIn('seq="1"', server.recv(65536).decode())
+                self.assertIn('seq="2"', server.recv(65536).decode())
+            else:
+                self.assertIn('seq="1"', self.frames(self.accept(server), 1)[0])
+                self.assertIn('seq="2"', self.frames(self.accept(server), 1)[0])
+            self.assertEqual(sink.notices, [])
+
     def test_nothing_is_opened_before_the_first_write(self):
         server = self.listen(socket.AF_UNIX, self.path("s"))
         sink = self.sink({"transport": "unix_stream", "address": self.path("s")})
