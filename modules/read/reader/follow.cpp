@@ -178,6 +178,12 @@ std::uint64_t follower::state::starting_offset(content::segment_reader& opened) 
 // Reads on. True when there is something new to look at, or when the file had to be begun again.
 bool follower::state::fill() {
   using found = content::forward_lines::found;
+  if (!file.file().is_held()) {  // another part of the process closed its descriptor: open() opens it again
+    from = {{segment, lines.offset()}, check_at(lines)};
+    file = {};
+    lines = {};
+    return true;
+  }
   const found what = lines.fill(file);
   report_losses(file, told);
   if (what == found::rewritten) {

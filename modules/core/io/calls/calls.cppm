@@ -56,9 +56,8 @@ class system_calls {
  public:
   virtual ~system_calls();
   // open(2) with O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK. An existing file is opened without O_CREAT: fs.protected_regular(5)
-  // refuses O_CREAT for another user's file in a directory with the sticky bit. The number of a descriptor for appending or
-  // locking is high where the limits allow it: when a program closes all descriptors, the files that it opens next do not get
-  // the number.
+  // refuses O_CREAT for another user's file in a directory with the sticky bit. The number is high where the limits allow it,
+  // except to create, sync or examine: when a program closes all descriptors, the files that it opens next do not get it.
   virtual int open(const char* path, open_for purpose, unsigned mode) noexcept;
   virtual int open_in(int directory, const char* name,
                       open_for purpose) noexcept;  // openat(2), with the same flags; never creates

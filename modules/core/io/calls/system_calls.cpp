@@ -104,7 +104,7 @@ int system_calls::open(const char* path, open_for purpose, unsigned mode) noexce
   const bool is_exclusive = (flags & O_EXCL) != 0;
   int fd = or_errno(::open(path, is_exclusive ? flags : flags & ~O_CREAT, mode));
   if (fd == -ENOENT && (flags & O_CREAT) != 0) fd = or_errno(::open(path, flags, mode));
-  const bool is_kept = purpose == open_for::appending || purpose == open_for::locking;
+  const bool is_kept = purpose == open_for::appending || purpose == open_for::locking || purpose == open_for::reading;
   return is_kept ? out_of_reach(fd) : beyond_standard(fd);
 }
 
