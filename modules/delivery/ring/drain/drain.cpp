@@ -238,11 +238,13 @@ error_pointer ring_drain::flush_once() {
 }
 
 std::optional<error> ring_drain::sync() {
-  if (is_sync_suspect_.exchange(false)) {
+  std::optional<error> failed;
+  {
     const std::lock_guard lock(consumer_);
-    queue_.write_tail_again();  // a failed sync leaves the page marked as clean, and the next one would not write it
+    // A failed sync leaves the page marked as clean, and the next one would not write it.
+    if (is_sync_suspect_.exchange(false)) queue_.write_tail_again();
+    failed = ring_.hold_again();
   }
-  auto failed = ring_.hold_again();
   if (!failed) failed = ring_.sync_data();
   if (failed) {
     is_sync_suspect_ = true;
