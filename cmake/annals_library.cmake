@@ -65,7 +65,7 @@ set(ANNALS_IMPLEMENTATIONS
   modules/core/io/files/expected_file.cpp
   modules/core/io/mappings/bus_guard.cpp
   modules/core/io/mappings/mapping.cpp
-  modules/core/io/mappings/wrapped_mapping.cpp
+  modules/core/io/mappings/guarded_mapping.cpp
   modules/core/io/owned_file/owned_file.cpp
   modules/core/io/process/process.cpp
   modules/core/io/threads/threads.cpp

@@ -8,22 +8,22 @@ namespace support {
 class ring_file {
  public:
   explicit ring_file(const std::string& path, std::size_t bytes = annals::ring::bytes_min) : path_(path), bytes_(bytes) {
-    auto opened = annals::io::lock_file::open(path, 0600).value();
+    auto opened = annals::io::owned_file::open(path, 0600).value();
     const bool is_new = opened.status().value().bytes == 0;
     EXPECT_FALSE(opened.allocate(annals::ring::page_bytes + bytes));
-    mapping_ = annals::io::wrapped_mapping::of(path, annals::ring::page_bytes, bytes, opened.status().value()).value();
+    mapping_ = annals::io::guarded_mapping::of(path, annals::ring::page_bytes + bytes, opened.status().value()).value();
     if (is_new) annals::ring::make_header(header(), bytes, {}, 1);
   }
 
-  annals::ring::file_header& header() { return *reinterpret_cast<annals::ring::file_header*>(mapping_.head()); }
-  char* records() { return mapping_.wrapped(); }
+  annals::ring::file_header& header() { return *reinterpret_cast<annals::ring::file_header*>(mapping_.memory()); }
+  char* records() { return mapping_.memory() + annals::ring::page_bytes; }
   // Those of the chunks that producers have, and of the next one.
   annals::ring::shared_words words() { return {records(), bytes_, facts().chunks}; }
   std::uint64_t& word(std::uint64_t at) { return *reinterpret_cast<std::uint64_t*>(words().at(at)); }
   // What the first page says now.
   annals::ring::facts facts() {
     annals::ring::page_copy page;
-    std::memcpy(page.data(), mapping_.head(), annals::ring::page_copy::size);
+    std::memcpy(page.data(), mapping_.memory(), annals::ring::page_copy::size);
     return page.facts();
   }
   annals::ring::record_source source() {
@@ -56,7 +56,7 @@ class ring_file {
  private:
   std::string path_;
   std::size_t bytes_;
-  annals::io::wrapped_mapping mapping_;
+  annals::io::guarded_mapping mapping_;
 };
 
 inline std::uint64_t put(annals::ring::queue& queue, std::string_view line) {

@@ -34,18 +34,17 @@ enum class call {
   lock_byte,
   is_byte_locked,
   map_shared,
-  map_wrapped,
   allocate,
   find_thread
 };
 
 inline std::string_view name_of(call which) {
-  constexpr std::string_view names[] = {"open",           "open_in",        "close",          "write",    "offset_of",
-                                        "read_at",        "next_data",      "sync_data",      "sync_all", "status_of",
-                                        "status_at",      "make_directory", "list_directory", "resolve",  "rename",
-                                        "rename_new",     "remove",         "space_at",       "write_at", "set_mode",
-                                        "set_owner",      "set_modified",   "lock",           "unlock",   "lock_byte",
-                                        "is_byte_locked", "map_shared",     "map_wrapped",    "allocate", "find_thread"};
+  constexpr std::string_view names[] = {"open",           "open_in",        "close",          "write",      "offset_of",
+                                        "read_at",        "next_data",      "sync_data",      "sync_all",   "status_of",
+                                        "status_at",      "make_directory", "list_directory", "resolve",    "rename",
+                                        "rename_new",     "remove",         "space_at",       "write_at",   "set_mode",
+                                        "set_owner",      "set_modified",   "lock",           "unlock",     "lock_byte",
+                                        "is_byte_locked", "map_shared",     "allocate",       "find_thread"};
   static_assert(std::size(names) == static_cast<std::size_t>(call::find_thread) + 1);
   return names[static_cast<std::size_t>(which)];
 }
@@ -239,10 +238,6 @@ class hooked_calls : public annals::io::system_calls {
   int map_shared(int fd, std::size_t bytes, void*& memory) noexcept override {
     system_call one{.which = call::map_shared, .fd = fd, .count = bytes};
     return through(one, [&] { return system_calls::map_shared(fd, bytes, memory); });
-  }
-  int map_wrapped(int fd, std::size_t head_bytes, std::size_t bytes, void*& memory) noexcept override {
-    system_call one{.which = call::map_wrapped, .fd = fd, .count = bytes};
-    return through(one, [&] { return system_calls::map_wrapped(fd, head_bytes, bytes, memory); });
   }
   int allocate(int fd, std::uint64_t bytes) noexcept override {
     system_call one{.which = call::allocate, .fd = fd, .offset = bytes};

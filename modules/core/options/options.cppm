@@ -35,7 +35,7 @@ struct option {
 
 struct option_problem {
   std::string path;      // where: "$.sink.port", as JSONPath (RFC 9535) has it
-  std::string found;     // the value as JSON, shortened; empty where there is none
+  std::string found;     // the value as JSON, shortened; empty without a value
   std::string expected;  // "an integer from 1 to 65535"
   std::string nearest;   // for an unknown name: the known one that is like it, if any
 };

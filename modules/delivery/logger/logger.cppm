@@ -159,7 +159,7 @@ class audit_logger {
 
 // What recover_log found.
 struct log_recovery {
-  bool found = false;        // there was a ring or a journal; now there is none
+  bool found = false;        // there was a ring or a journal, which is gone now
   std::uint64_t events = 0;  // that were brought into the log
 };
 

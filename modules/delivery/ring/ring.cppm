@@ -174,7 +174,7 @@ static_assert(offsetof(file_header, tail) == 128 && offsetof(file_header, chunks
 
 // --- reading a ring ------------------------------------------------------------------------------------------------------
 //
-// A ring is shared memory: whoever can write its file can change any word at any time. So nothing is read from it twice. Each
+// A ring is shared memory: a process that can write its file can change any word at any time. So nothing is read from it twice. Each
 // value is copied into memory of this process, checked there, and from then on only the copy is used. What contradicts itself
 // is damage. docs/ring-format.md lists every place that reads.
 
@@ -430,7 +430,7 @@ class queue {
   // Where take() found nothing: gives back the room of what was abandoned before all that is left. True where there was any.
   bool release_abandoned() noexcept;
 
-  // The batch that was neither released nor settled nor taken back; a count of 0 where there is none. Was it begun, and where
+  // The batch that was neither released nor settled nor taken back; a count of 0 without such a batch. Was it begun, and where
   // in the log?
   batch unsettled() const noexcept { return {lines_, taken_.size(), next_sequence_}; }
   bool is_writing() const noexcept { return is_writing_; }

@@ -50,7 +50,7 @@ config_check check_config(std::string_view text, const std::string& directory);
 // The members of a JSON object, as make_sink takes them; `text` has to be one (invalid_config). Any thread.
 result<std::vector<option>> parse_options(std::string_view text);
 
-// The configuration in the file at `path`, of at most 1 MiB, with its problems; or an error where there is none to check (io,
+// The configuration in the file at `path`, of at most 1 MiB, with its problems; or an error where it cannot be checked (io,
 // not_a_regular_file; invalid_config: it is too large). Any thread.
 result<config_check> check_config_file(const std::string& path);
 

@@ -60,7 +60,7 @@ struct read_options {
   std::function<void(const damage&)> on_damage = {};
   // Hears of every gap, likewise. Without it, a gap is told as damage.
   std::function<void(const gap&)> on_gap = {};
-  // Are events that a dead process left in the ring of the log (delivery::ring) its last ones? Whoever goes on with a follower
+  // Are events that a dead process left in the ring of the log (delivery::ring) its last ones? A reader that goes on with a follower
   // from where he stopped says no, since they will come into the log.
   bool with_ring = true;
 };
@@ -88,7 +88,7 @@ struct tail_page {
 };
 
 // The last `n` events of the log at `path`: none for n <= 0, or where there is neither a regular file at `path` nor a closed
-// segment. Reads files backwards in blocks, and decompresses frames backwards, no more of them than it needs (but for files of
+// segment. Reads files backwards in blocks, and decompresses frames backwards, no more of them than it needs (except files of
 // frames over 8 MiB, which others make: those take a pass over the file). A closed segment that cannot be read is reported as
 // damage. Throws annals::failure when the live segment cannot be read, or there is a symbolic link at `path`.
 tail_page read_tail(const std::string& path, std::int64_t n = 50, const read_options& options = {});

@@ -121,7 +121,7 @@ class segment_reader {
 struct view {
   std::vector<closed_segment> closed;  // in the order of their numbers; several of one number are different segments
   std::uint64_t live_number = 1;
-  segment_reader live;  // not open where there is none
+  segment_reader live;  // not open without a live segment
 };
 
 // The log at `path`. The live segment is the one with live_number, and every number that is missing below it is that of a

@@ -122,7 +122,7 @@ std::string suspect_record(std::uint64_t live_segment);   // likewise
 // Nothing where no segment is named.
 std::optional<deleted_segment> record_from(const event& read, std::string_view deleted);
 
-// Reads the file; an empty result where there is none. Only the records for which `wanted` (when given) returns true are kept:
+// Reads the file; an empty result without a file. Only the records for which `wanted` (when given) returns true are kept:
 // the file may be of any size. Errors: io, not_a_regular_file.
 result<deletion_log> read_deletion_log(const std::string& live_path,
                                        const std::function<bool(const deleted_segment&)>& wanted = {});
@@ -177,6 +177,6 @@ class deletion_counts {
 
 namespace annals::segment {
 
-std::string_view directory_prefix(std::string_view path) noexcept;  // with its slash; empty where there is none
+std::string_view directory_prefix(std::string_view path) noexcept;  // with its slash; empty without a directory
 
 }  // namespace annals::segment

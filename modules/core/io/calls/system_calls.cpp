@@ -281,22 +281,6 @@ int system_calls::allocate(int fd, std::uint64_t bytes) noexcept {
   return -::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
 }
 
-int system_calls::map_wrapped(int fd, std::size_t head_bytes, std::size_t bytes, void*& memory) noexcept {
-  constexpr int access = PROT_READ | PROT_WRITE;
-  void* const all = ::mmap(nullptr, head_bytes + 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (all == MAP_FAILED) return -errno;
-  char* const at = static_cast<char*>(all);
-  const auto offset = static_cast<off_t>(head_bytes);
-  if (::mmap(at, head_bytes + bytes, access, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
-      ::mmap(at + head_bytes + bytes, bytes, access, MAP_SHARED | MAP_FIXED, fd, offset) == MAP_FAILED) {
-    const int failed = -errno;
-    ::munmap(all, head_bytes + 2 * bytes);
-    return failed;
-  }
-  memory = all;
-  return 0;
-}
-
 std::int32_t system_calls::process() noexcept {
   return ::getpid();
 }

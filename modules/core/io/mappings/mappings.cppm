@@ -3,7 +3,7 @@
 // annals.io.mappings: files in memory, shared with other processes.
 //
 // When another process cuts a mapped file, an access to the missing part raises SIGBUS. So a file that another user can cut
-// must not be mapped (io::fault_of_owner), or with the guard of a wrapped_mapping.
+// must not be mapped (io::fault_of_owner), except as a guarded_mapping.
 module;
 #include <cstddef>
 #include <string>
@@ -31,34 +31,30 @@ class mapping {
   std::size_t bytes_ = 0;
 };
 
-// A mapped file for a queue that wraps: its first `head_bytes` once, followed by its next `bytes` twice in a row, so that an
-// entry which wraps is in one piece. Both sizes are whole pages. Children of fork(2) do not have the mapping. When the file is
-// cut, a handler of SIGBUS, installed with the first such mapping, puts private memory of zeros there, and is_lost() returns
-// true from then on. Other faults go to the handler that was installed before.
-class wrapped_mapping {
+// A mapped file that another process may cut. `bytes` are whole pages. Children of fork(2) do not have the mapping. When the
+// file is cut, a handler of SIGBUS, installed with the first such mapping, puts private memory of zeros there, and is_lost()
+// returns true from then on. Other faults go to the handler that was installed before.
+class guarded_mapping {
  public:
-  wrapped_mapping() noexcept = default;
-  wrapped_mapping(wrapped_mapping&& other) noexcept;
-  wrapped_mapping& operator=(wrapped_mapping&& other) noexcept;
-  ~wrapped_mapping();
+  guarded_mapping() noexcept = default;
+  guarded_mapping(guarded_mapping&& other) noexcept;
+  guarded_mapping& operator=(guarded_mapping&& other) noexcept;
+  ~guarded_mapping();
 
   // Maps the file at `path`, which has to be the `expected` one and to have all these bytes. Opens it again, and creates
   // nothing, as mapping::of.
-  static result<wrapped_mapping> of(const std::string& path, std::size_t head_bytes, std::size_t bytes,
-                                    const file_status& expected);
-  char* head() const noexcept { return memory_; }
-  char* wrapped() const noexcept { return memory_ + head_bytes_; }
+  static result<guarded_mapping> of(const std::string& path, std::size_t bytes, const file_status& expected);
+  char* memory() const noexcept { return memory_; }
   bool is_lost() const noexcept;  // any thread
   void give_up() noexcept;        // makes is_lost() return true; any thread
 
-  // Makes the kernel allocate the pages of these bytes after the head now. The first write to a page would otherwise take up to
+  // Makes the kernel allocate the pages of these bytes now. The first write to a page would otherwise take up to
   // milliseconds. Any thread.
   void populate(std::size_t offset, std::size_t count) const noexcept;
 
  private:
   void unmap() noexcept;
   char* memory_ = nullptr;
-  std::size_t head_bytes_ = 0;
   std::size_t bytes_ = 0;
   std::size_t slot_ = 0;  // in the table of the handler
   unsigned fork_count_ = 0;

@@ -108,8 +108,6 @@ class owned_file {
   file_status identity_;
 };
 
-using lock_file = owned_file;
-
 // Why this process must not rely on the content of a file: it belongs to a user who is neither root nor the user of the
 // process, or others can write to it. Nothing where the file can be relied on.
 std::optional<std::string> fault_of_owner(const file_status& status);

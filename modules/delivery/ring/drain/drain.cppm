@@ -38,8 +38,8 @@ class owned_ring {
   // Errors: ring_not_owned when another process owns it, io.
   static result<owned_ring> open(const output& to, std::size_t bytes, std::vector<notice>& notices);
 
-  ring::file_header& header() const noexcept { return *reinterpret_cast<ring::file_header*>(mapping_.head()); }
-  char* records() const noexcept { return mapping_.wrapped(); }
+  ring::file_header& header() const noexcept { return *reinterpret_cast<ring::file_header*>(mapping_.memory()); }
+  char* records() const noexcept { return mapping_.memory() + ring::page_bytes; }
   const ring::start& start() const noexcept { return start_; }
   bool is_new() const noexcept { return is_new_; }  // it was created by open()
   const std::string& path() const noexcept { return file_.path(); }
@@ -54,7 +54,7 @@ class owned_ring {
   bool is_released_to(std::uint64_t end) const;
 
   // Makes the kernel provide pages of the records before they are written to. Any thread.
-  void populate(std::size_t offset, std::size_t count) const noexcept { mapping_.populate(offset, count); }
+  void populate(std::size_t offset, std::size_t count) const noexcept { mapping_.populate(ring::page_bytes + offset, count); }
 
   // Where another part of the process closed the ring's descriptor, and with it the lock: takes the ring again.
   std::optional<error> hold_again() { return file_.hold_again(); }
@@ -73,7 +73,7 @@ class owned_ring {
   error unreadable() const;
 
   io::owned_file file_;
-  io::wrapped_mapping mapping_;
+  io::guarded_mapping mapping_;
   std::vector<std::string> grown_;  // directories that have to be synced with the file
   ring::facts facts_;
   ring::start start_;

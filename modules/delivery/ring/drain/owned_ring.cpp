@@ -134,7 +134,7 @@ std::optional<error> owned_ring::make(std::size_t bytes) {
 }
 
 std::optional<error> owned_ring::map(std::size_t bytes, const io::file_status& expected) {
-  auto mapped = io::wrapped_mapping::of(path(), ring::page_bytes, bytes, expected);
+  auto mapped = io::guarded_mapping::of(path(), ring::page_bytes + bytes, expected);
   if (!mapped) return std::move(mapped.error());
   mapping_ = std::move(*mapped);
   return std::nullopt;

@@ -5,7 +5,7 @@
 // with facts of ours about each frame in one skippable frame before it. Whatever reads .zst files reads them.
 //
 // The reading half takes any file, ours, foreign, damaged or made to harm: no number in it is trusted, memory is bounded, and
-// whatever can be had is had. One of these is for one thread; several may work on one file.
+// all lines that can be decoded are given. One of these is for one thread; several may work on one file.
 module;
 #include <cstddef>
 #include <cstdint>
@@ -151,7 +151,7 @@ class decoder {
 // Compresses lines. What it gives to its output, one piece after the other, is the file.
 class writer {
  public:
-  // Appends to the file; the error goes to whoever called the writer.
+  // Appends to the file; the writer returns the error to its caller.
   using output = std::function<std::optional<error>(std::string_view bytes)>;
 
   struct options {
