@@ -60,8 +60,8 @@ struct read_options {
   std::function<void(const damage&)> on_damage = {};
   // Hears of every gap, likewise. Without it, a gap is told as damage.
   std::function<void(const gap&)> on_gap = {};
-  // Are events that a dead process left in the ring of the log (delivery::ring) its last ones? A reader that goes on with a follower
-  // from where he stopped says no, since they will come into the log.
+  // Are events that a dead process left in the ring of the log (delivery::ring) its last ones? A reader that goes on with a
+  // follower from where he stopped says no, since they will come into the log.
   bool with_ring = true;
 };
 
@@ -180,8 +180,8 @@ struct scan_options {
   // For callers who only count: compressed lines all of which must meet the filter by their recorded times are not decoded,
   // but added to scan_result::recorded. Damage there is not found, and lines that are no event count, too.
   bool count_recorded = false;
-  // Also compares the facts that archives record of their lines with the lines, which takes another pass over each archive. What
-  // differs is damage: a search by time relies on it.
+  // Also compares the facts that archives record of their lines with the lines, which takes another pass over each archive.
+  // What differs is damage: a search by time relies on it.
   bool check_facts = false;
 };
 
