@@ -157,12 +157,13 @@ TEST(a_name_of_any_character, is_one_line_and_reads_back) {
     for (const std::string& around : {std::string(), std::string(31, 'x')}) names.push_back(around + c + around + "_");
   }
   for (const std::string& name : names) {
-    ASSERT_TRUE(log.log_event("web", "x", {.fields = {annals::field{name, name}, annals::field{name + "2", 2}}})) << name;
+    const std::string second = name + "2";
+    ASSERT_TRUE(log.log_event("web", "x", {.fields = {annals::field{name, name}, annals::field{second, 2}}})) << name;
     const annals::event read = log.tail_log(1).at(0);
     ASSERT_EQ(read.fields.size(), 2U) << name;
     EXPECT_EQ(read.fields[0].name, name);
     EXPECT_EQ(std::get<std::string>(read.fields[0].value), name);
-    EXPECT_EQ(read.fields[1].name, name + "2");
+    EXPECT_EQ(read.fields[1].name, second);
     EXPECT_TRUE(std::all_of(read.line.begin(), read.line.end(), [](char c) { return c >= ' ' && c <= '~'; })) << read.line;
   }
   EXPECT_EQ(support::lines_of(path).size(), names.size());

@@ -232,7 +232,8 @@ TEST(scan, finds_escapes_of_other_programs) {
 }
 
 // One that looked for each form of a text behind each line would take minutes.
-TEST(scan, takes_no_more_time_for_a_text_that_has_an_escaped_form) {
+// Work that grows with the square of the size would end this test by its time limit.
+TEST(search, takes_no_more_time_for_a_text_that_has_an_escaped_form) {
   const support::temp_directory dir;
   std::string text;
   const std::size_t count = 400'000;
