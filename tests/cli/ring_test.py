@@ -36,10 +36,14 @@ def check_of(line, word):
 
 
 def ring_of(lines, size=65536):
-    header = b"ANNALSRG" + struct.pack("<IIQqQ", 2, 4096, size, 1, 1)
+    header = b"ANNALSRG" + struct.pack("<IIQqQ", 3, 4096, size, 1, 1)
     header += struct.pack("<Q", fnv_1a(header))
+    chunk = max(size // 64, min(size // 4, 1 << 20))
     records = b""
     for line in lines:
+        left = -len(records) % chunk
+        if left < 8 + len(line):
+            records += bytes(left)  # no record crosses the end of a chunk
         first = 0xA2 << 56 | check_of(line, len(records) // 8) << 25 | len(line)
         records += struct.pack("<Q", first) + line + b"\0" * (-len(line) % 8)
     return header.ljust(4096, b"\0") + records.ljust(size, b"\0")

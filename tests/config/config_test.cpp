@@ -95,7 +95,7 @@ TEST(config, has_all_its_problems_told_in_one_pass) {
       "$.path: missing; expected the path of the log's file\n"
       "$.paht: found \"x\"; expected one of \"$schema\", \"enabled\", \"delivery\", \"ring_bytes\", \"on_full\", "
       "\"ring_in_use\", \"latency_max\", \"timestamps\", \"max_line_bytes\", \"file_mode\", \"plugin_directories\", \"sink\", "
-      "\"archive\" or \"path\" (did you mean \"path\"?)\n"
+      "\"archive\", \"archive_priority\" or \"path\" (did you mean \"path\"?)\n"
       "$.plugin_directories[1]: found 5; expected the path of a directory\n"
       "$.plugin_directories[2]: found \"\"; expected the path of a directory\n"
       "$.sink.rotate: found true; expected one of \"type\"\n");

@@ -46,8 +46,9 @@ namespace {
 constexpr std::size_t batch_max = 64;  // segments that are claimed at a time
 constexpr unsigned file_mode = 0600;
 
+// Nothing was written for want of room. Where a sync says that, lines were written, and must not be written again.
 bool is_full(const error& cause) {
-  return cause.system_code == ENOSPC || cause.system_code == EDQUOT;
+  return cause.code != errc::sync_failed && (cause.system_code == ENOSPC || cause.system_code == EDQUOT);
 }
 
 // A segment about to be deleted. While it lives, no archiver begins to compress it.
@@ -155,7 +156,7 @@ class run {
     auto failed = step();
     for (const victim& one : victims) {
       if (!failed || !is_full(*failed)) return failed;
-      if (auto refused = remove_files(one.plan.segment)) return refused;
+      if (auto refused = remove_files(one.plan.segment, &one.of)) return refused;
       if (auto unsynced = io::sync_directory(io::parent_of(path_))) return unsynced;  // some file systems free blocks late
       failed = step();
     }

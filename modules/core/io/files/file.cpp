@@ -32,7 +32,8 @@ std::string_view name_of(file_kind kind) noexcept {
 }
 
 error not_regular(const std::string& path, file_kind found) {
-  const std::string_view advice = path.starts_with("/dev/")
+  const bool is_device = parent_of(path) == "/dev" || parent_of(path) == "/dev/fd";
+  const std::string_view advice = is_device && found != file_kind::directory
                                       ? ". To log to standard output or standard error, use the sink stderr"
                                   : found == file_kind::symlink ? ". Name the file that it leads to; directories may be links"
                                                                 : "";
