@@ -46,7 +46,7 @@ namespace {
 constexpr std::size_t batch_max = 64;  // segments that are claimed at a time
 constexpr unsigned file_mode = 0600;
 
-// Nothing was written for want of room. Where a sync says that, lines were written, and must not be written again.
+// Nothing was written for want of room. A sync that says so comes after the lines were written.
 bool is_full(const error& cause) {
   return cause.code != errc::sync_failed && (cause.system_code == ENOSPC || cause.system_code == EDQUOT);
 }
@@ -150,12 +150,12 @@ class run {
   }
 
   // Runs a step that writes what tells of the victims. Where the file system has no room for it, the victims go before it, the
-  // oldest first, until it has.
+  // oldest first, until it has. A step that has written its lines and then failed is not repeated.
   template <class Step>
-  std::optional<error> with_room(std::span<const victim> victims, Step step) {
+  std::optional<error> with_room(std::span<const victim> victims, Step step, const bool& has_written) {
     auto failed = step();
     for (const victim& one : victims) {
-      if (!failed || !is_full(*failed)) return failed;
+      if (!failed || has_written || !is_full(*failed)) return failed;
       if (auto refused = remove_files(one.plan.segment, &one.of)) return refused;
       if (auto unsynced = io::sync_directory(io::parent_of(path_))) return unsynced;  // some file systems free blocks late
       failed = step();
@@ -258,7 +258,7 @@ class run {
     const auto status = io::status_at(path_);
     if (!status) return status.error();
     planned.at = {*live, *status ? (*status)->bytes : 0};
-    if (auto failed = with_room(victims, [&] { return record(segment::record_of(planned)); })) return failed;
+    if (auto failed = with_room(victims, [&] { return record(segment::record_of(planned)); }, false)) return failed;
     return tell_and_remove(victims, planned.at.segment);
   }
 
@@ -270,12 +270,13 @@ class run {
       events += event_for(one.plan, one.check, one.token);
       records += segment::record_of(record_for(one.plan, one.check, now));
     }
-    if (auto failed = with_room(victims, [&] { return append_durably(path_, events); })) {
+    bool has_written = false;
+    if (auto failed = with_room(victims, [&] { return append_durably(path_, events, &has_written); }, has_written)) {
       if (failed->code == errc::sync_failed) (void)record(segment::suspect_record(live));
       if (!has_removed_) failed->message += ". No segment was deleted, since its event has to be in the log first";
       return failed;
     }
-    if (auto failed = with_room(victims, [&] { return record(records); })) return failed;
+    if (auto failed = with_room(victims, [&] { return record(records); }, false)) return failed;
     for (victim& one : victims) {
       if (auto failed = remove_files(one.plan.segment, &one.of)) return failed;
       outcome_.deleted.push_back(std::move(one.plan));

@@ -78,7 +78,7 @@ std::optional<error> make_missing(const std::string& path, const std::string& fi
   return what == made::live_segment ? io::sync_directory(io::parent_of(file)) : std::nullopt;
 }
 
-std::optional<error> append_durably(const std::string& path, const std::string& lines) try {
+std::optional<error> append_durably(const std::string& path, const std::string& lines, bool* appended) try {
   const auto like = like_log(path);
   if (!like) return like.error();
   rotation::segment_writer live(path, *like ? (*like)->mode : file_mode, {}, [](const notice&) {});
@@ -87,6 +87,7 @@ std::optional<error> append_durably(const std::string& path, const std::string& 
     if (!held) return held.error();
     live.append(*held, lines, static_cast<std::size_t>(std::count(lines.begin(), lines.end(), '\n')));
   }
+  if (appended != nullptr) *appended = true;
   live.sync();
   return std::nullopt;
 } catch (const failure& failed) {

@@ -12,8 +12,8 @@ namespace annals::retention {
 std::string event_line(std::string_view action, std::string_view dest, std::string_view detail, std::vector<field> fields);
 
 // Appends lines to the live segment, and returns once they are durable. After an error of code sync_failed they are in the
-// file, and nothing will ever tell whether they are on the disk.
-std::optional<error> append_durably(const std::string& path, const std::string& lines);
+// file, and nothing will ever tell whether they are on the disk. `appended` becomes true once they are in the file.
+std::optional<error> append_durably(const std::string& path, const std::string& lines, bool* appended = nullptr);
 
 enum class made : std::uint8_t {
   sidecar,
