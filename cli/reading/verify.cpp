@@ -25,8 +25,8 @@ int run_verify(const verify_arguments& arguments) try {
     damages.flush();
     return true;
   };
-  const annals::scan_result read =
-      annals::scan(arguments.file, {}, every_event, {.reading = reporting_to(damages), .threads = arguments.threads, .check_facts = true});
+  const annals::scan_result read = annals::scan(
+      arguments.file, {}, every_event, {.reading = reporting_to(damages), .threads = arguments.threads, .check_facts = true});
   damages.flush();
   const int code = damages.code(ok);
   std::printf("%s: %llu events, %llu bytes of lines read: %s\n", annals::visible(arguments.file).c_str(),

@@ -58,7 +58,8 @@ std::string line_from(fuzz::input& in, bool& is_plain) {
   return line + "\n";
 }
 
-// The records, one behind the other from the tail on, none across the end of a chunk; some of their lines, or a beginning of one, are in the log already.
+// The records, one behind the other from the tail on, none across the end of a chunk; some of their lines, or a beginning of
+// one, are in the log already.
 void add_records(image& made, fuzz::input& in, std::uint64_t tail) {
   constexpr ring::mark states[] = {ring::mark::reserved, ring::mark::committed, ring::mark::committed, ring::mark::taken,
                                    ring::mark::taken,    ring::mark::taken,     ring::mark::released};

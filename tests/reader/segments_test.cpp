@@ -187,7 +187,8 @@ class random_log {
       } else if (what < 14) {
         log_.append(std::string(below(3), 'g') + "arbage", false);
       } else if (what < 18) {
-        if (!std::filesystem::exists(log_.path()) || std::filesystem::file_size(log_.path()) == 0) continue;  // nobody closes it
+        if (!std::filesystem::exists(log_.path()) || std::filesystem::file_size(log_.path()) == 0)
+          continue;  // nobody closes it
         plain_.push_back(log_.number());
         log_.rotate();
       } else if (!plain_.empty()) {

@@ -38,8 +38,8 @@ struct arrivals {
 result<arrivals> find_in_log(const std::string& path, const segment::log_place& from, std::span<const std::string_view> lines);
 
 // The same after the death of the log's writer: a partial last line that is the beginning of one of the lines is completed in
-// the log first, and counts as arrived. `mode` is that of a live segment that has to be created. Where completing fails, the line
-// counts as missing, and the sink ends the partial one.
+// the log first, and counts as arrived. `mode` is that of a live segment that has to be created. Where completing fails, the
+// line counts as missing, and the sink ends the partial one.
 result<arrivals> settle_in_log(const std::string& path, unsigned mode, const segment::log_place& from,
                                std::span<const std::string_view> lines);
 

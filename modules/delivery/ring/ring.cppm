@@ -174,9 +174,9 @@ static_assert(offsetof(file_header, tail) == 128 && offsetof(file_header, chunks
 
 // --- reading a ring ------------------------------------------------------------------------------------------------------
 //
-// A ring is shared memory: a process that can write its file can change any word at any time. So nothing is read from it twice. Each
-// value is copied into memory of this process, checked there, and from then on only the copy is used. What contradicts itself
-// is damage. docs/ring-format.md lists every place that reads.
+// A ring is shared memory: a process that can write its file can change any word at any time. So nothing is read from it twice.
+// Each value is copied into memory of this process, checked there, and from then on only the copy is used. What contradicts
+// itself is damage. docs/ring-format.md lists every place that reads.
 
 // What the first page says, taken from a copy of it.
 struct facts {

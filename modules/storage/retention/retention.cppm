@@ -253,12 +253,12 @@ struct hold {
 result<std::vector<hold>> list_holds(const std::string& path);
 
 // Adds a hold, which is in force and durable when this returns, and logs it (action "hold_added"). `added` and `by` are filled
-// in. Errors: invalid_argument (its name is not valid, or in use; its times are in the wrong order; there are too many holds), io,
-// invalid_json.
+// in. Errors: invalid_argument (its name is not valid, or in use; its times are in the wrong order; there are too many holds),
+// io, invalid_json.
 result<hold> add_hold(const std::string& path, const hold& wanted);
 
-// Removes the hold of that name and returns it; logged (action "hold_removed"). Errors: invalid_argument (no hold has this name), io,
-// invalid_json.
+// Removes the hold of that name and returns it; logged (action "hold_removed"). Errors: invalid_argument (no hold has this
+// name), io, invalid_json.
 result<hold> remove_hold(const std::string& path, std::string_view name);
 
 // --- files that others rotated -----------------------------------------------------------------------------------------------

@@ -93,8 +93,8 @@ class system_calls {
   virtual int is_byte_locked(int fd, std::uint64_t offset) noexcept;  // F_OFD_GETLK: 1 when another owner has the lock, else 0
   virtual int map_shared(int fd, std::size_t bytes, void*& memory) noexcept;  // mmap(2), for reading and writing
   virtual int allocate(int fd, std::uint64_t bytes) noexcept;                 // posix_fallocate(3): sets the size, too
-  virtual std::uint32_t effective_user() noexcept;  // geteuid(2)
-  virtual std::int32_t process() noexcept;          // getpid(2)
+  virtual std::uint32_t effective_user() noexcept;                            // geteuid(2)
+  virtual std::int32_t process() noexcept;                                    // getpid(2)
   virtual int find_thread(
       std::uint32_t thread) noexcept;        // tgkill(2) without a signal: -ESRCH when this process has no such thread
   virtual time_point now() noexcept;         // CLOCK_REALTIME
