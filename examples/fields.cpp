@@ -11,8 +11,8 @@ int main() {
 
   std::vector<annals::field> gathered;  // views: what they show must live until log_event returns
   const std::string user = "ada";
-  gathered.push_back({"user", user});
-  gathered.push_back({"attempts", 3});
+  gathered.emplace_back("user", user);
+  gathered.emplace_back("attempts", 3);
   log.log_event("web", "login", {.fields = gathered});
 
   return log.stats().accepted == 3 ? 0 : 1;

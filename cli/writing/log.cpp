@@ -122,7 +122,7 @@ int log_one(annals::audit_logger& log, reports& told, const log_arguments& argum
     }
     const std::string_view name = std::string_view(given).substr(0, json ? equals - 1 : equals);
     const std::string_view value = std::string_view(given).substr(equals + 1);
-    fields.push_back({name, json ? annals::field_value(annals::raw_json{value}) : annals::field_value(value)});
+    fields.emplace_back(name, json ? annals::field_value(annals::raw_json{value}) : annals::field_value(value));
   }
   annals::event_details details;
   details.dest = arguments.dest;

@@ -84,7 +84,7 @@ TEST(ten_thousand_fields, are_refused_in_an_event_and_damage_in_a_line) {
   std::vector<annals::field> fields;
   std::string line = R"({"ts":"2026-01-01T00:00:00+00:00","container":"web","action":"x")";
   for (const std::string& name : names) {
-    fields.push_back({name, 1});
+    fields.emplace_back(name, 1);
     line += ",\"" + name + "\":1";
   }
   for (const annals::delivery delivery : deliveries) {

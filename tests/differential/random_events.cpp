@@ -153,7 +153,7 @@ int main(int argc, char** argv) {
     const input in = random_input(random);
     words::write(inputs, in, words::of(in.ts));
     std::vector<annals::field> fields;
-    for (const annals::stored_field& f : in.fields) fields.push_back({f.name, support::view_of(f.value)});
+    for (const annals::stored_field& f : in.fields) fields.emplace_back(f.name, support::view_of(f.value));
     annals::event_details details;
     details.dest = in.dest;
     details.detail = in.detail;

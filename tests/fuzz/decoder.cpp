@@ -110,7 +110,7 @@ void check_time(std::string_view text) {
 
 annals::result<std::string> written(const annals::event& e) {
   std::vector<annals::field> fields;
-  for (const annals::stored_field& f : e.fields) fields.push_back({f.name, fuzz::view_of(f.value)});
+  for (const annals::stored_field& f : e.fields) fields.emplace_back(f.name, fuzz::view_of(f.value));
   annals::event_details details;
   details.dest = e.dest;
   details.detail = e.detail;

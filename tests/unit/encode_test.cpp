@@ -179,7 +179,7 @@ TEST(encode_line, refuses_a_name_given_twice_among_few_fields_or_many) {
   std::vector<std::string> names;
   for (int i = 0; i < 1024; ++i) names.push_back("name" + std::to_string(i));
   std::vector<field> fields;
-  for (const std::string& name : names) fields.push_back({name, 1});
+  for (const std::string& name : names) fields.emplace_back(name, 1);
   EXPECT_EQ(refusal({.fields = fields}), std::nullopt);
   fields.back().name = names.front();
   EXPECT_EQ(refusal({.fields = fields}), errc::invalid_field);
@@ -223,7 +223,7 @@ TEST(encode_line, refuses_more_fields_than_the_limit) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i <= annals::limits::fields_max; ++i) names.push_back(std::to_string(i));
   std::vector<field> fields;
-  for (const std::string& name : names) fields.push_back({name, 1});
+  for (const std::string& name : names) fields.emplace_back(name, 1);
   EXPECT_EQ(refusal({.fields = fields}), errc::invalid_field);
 }
 

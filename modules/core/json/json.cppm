@@ -48,7 +48,7 @@ struct decode_options {
 // The event in `line` (without its newline; white space around the object is allowed), or why the line has no event
 // (invalid_json: not JSON, not UTF-8, not an object, nested deeper than limits::json_depth_max, of more names than
 // limits::read_fields_max). Takes no more memory than four times the line's, and 1 MiB. Any thread.
-result<event> decode_line(std::string_view line, const decode_options& options = {});
+result<event> decode_line(std::string_view line, const decode_options& how = {});
 
 // --- the time of a line ------------------------------------------------------------------------------------------------------
 

@@ -239,15 +239,15 @@ receipt audit_logger::log_event(const event& e) noexcept try {
   for (const stored_field& stored : e.fields) {
     const bool is_null = std::holds_alternative<std::nullptr_t>(stored.value);
     if (is_null && (stored.name == "dest" || stored.name == "detail")) continue;  // how others write an absent one
-    fields.push_back({stored.name, std::visit(
-                                       [](const auto& value) -> field_value {
-                                         if constexpr (requires { value.text; }) {
-                                           return raw_json{value.text};
-                                         } else {
-                                           return value;
-                                         }
-                                       },
-                                       stored.value)});
+    fields.emplace_back(stored.name, std::visit(
+                                         [](const auto& value) -> field_value {
+                                           if constexpr (requires { value.text; }) {
+                                             return raw_json{value.text};
+                                           } else {
+                                             return value;
+                                           }
+                                         },
+                                         stored.value));
   }
   event_details details;
   details.dest = e.dest;

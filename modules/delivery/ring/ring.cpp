@@ -45,6 +45,30 @@ constexpr std::size_t taken_count_max = 64 * 1024;
 
 constexpr std::size_t window_bytes = 64 * 1024;  // a power of two, not larger than the smallest ring
 
+// The chunks that nobody recorded lie where there is room: they hold no records.
+chunk_order order_of(const file_header& header) noexcept {
+  chunk_order order = chunks_as_they_lie();
+  if (!std::has_single_bit(header.bytes) || header.bytes < bytes_min || header.bytes > bytes_max) return order;
+  const std::uint64_t chunk_bytes = chunk_bytes_of(header.bytes);
+  const std::uint64_t count = header.bytes / chunk_bytes;
+  const std::uint64_t first = header.tail.load(std::memory_order_relaxed) / (chunk_bytes / word_bytes);
+  std::array<bool, chunks_max> is_placed = {};
+  std::array<bool, chunks_max> is_used = {};
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t chunk = header.chunks[i].load(std::memory_order_relaxed) - 1;
+    if (chunk < first || chunk - first >= count || is_placed[chunk % count]) continue;
+    is_placed[chunk % count] = is_used[i] = true;
+    order[chunk % count] = static_cast<std::uint8_t>(i);
+  }
+  std::size_t next = 0;
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    if (is_placed[slot]) continue;
+    while (is_used[next]) ++next;
+    order[slot] = static_cast<std::uint8_t>(next++);
+  }
+  return order;
+}
+
 }  // namespace
 
 std::string_view fault_of_record(std::string_view line, std::uint64_t header, std::uint64_t word) noexcept {
@@ -93,30 +117,6 @@ bool page_copy::is_zero() const noexcept {
 
 std::optional<std::string> page_copy::fault(std::uint64_t file_bytes) const {
   return fault_of(*reinterpret_cast<const file_header*>(bytes_), file_bytes);
-}
-
-// The chunks that nobody recorded lie where there is room: they hold no records.
-static chunk_order order_of(const file_header& header) noexcept {
-  chunk_order order = chunks_as_they_lie();
-  if (!std::has_single_bit(header.bytes) || header.bytes < bytes_min || header.bytes > bytes_max) return order;
-  const std::uint64_t chunk_bytes = chunk_bytes_of(header.bytes);
-  const std::uint64_t count = header.bytes / chunk_bytes;
-  const std::uint64_t first = header.tail.load(std::memory_order_relaxed) / (chunk_bytes / word_bytes);
-  std::array<bool, chunks_max> is_placed = {};
-  std::array<bool, chunks_max> is_used = {};
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t chunk = header.chunks[i].load(std::memory_order_relaxed) - 1;
-    if (chunk < first || chunk - first >= count || is_placed[chunk % count]) continue;
-    is_placed[chunk % count] = is_used[i] = true;
-    order[chunk % count] = static_cast<std::uint8_t>(i);
-  }
-  std::size_t next = 0;
-  for (std::size_t slot = 0; slot < count; ++slot) {
-    if (is_placed[slot]) continue;
-    while (is_used[next]) ++next;
-    order[slot] = static_cast<std::uint8_t>(next++);
-  }
-  return order;
 }
 
 facts page_copy::facts() const noexcept {

@@ -52,14 +52,14 @@ std::string event_for(const planned_deletion& plan, const std::string& check, co
   std::string first;
   std::string last;
   std::vector<field> fields = {{"segment", one.number}};
-  if (one.events) fields.push_back({"events", *one.events});
-  if (one.bytes) fields.push_back({"bytes", *one.bytes});
-  if (one.first) fields.push_back({"first", first = words::time(*one.first)});
-  if (one.last) fields.push_back({"last", last = words::time(*one.last)});
-  fields.push_back({"reason", reason});
-  if (one.damage) fields.push_back({"damage", *one.damage});
-  if (!check.empty()) fields.push_back({"check", check});
-  fields.push_back({"token", token});
+  if (one.events) fields.emplace_back("events", *one.events);
+  if (one.bytes) fields.emplace_back("bytes", *one.bytes);
+  if (one.first) fields.emplace_back("first", first = words::time(*one.first));
+  if (one.last) fields.emplace_back("last", last = words::time(*one.last));
+  fields.emplace_back("reason", reason);
+  if (one.damage) fields.emplace_back("damage", *one.damage);
+  if (!check.empty()) fields.emplace_back("check", check);
+  fields.emplace_back("token", token);
   const std::string detail = "segment " + std::to_string(one.number) + " with " +
                              (one.events ? std::to_string(*one.events) : std::string("an unknown number of")) +
                              (one.damage ? " readable" : "") + " events was deleted: " + plan.why;

@@ -32,9 +32,9 @@ constexpr std::chrono::seconds turn_wait_max{10};
 std::string event_line(std::string_view action, std::string_view dest, std::string_view detail, std::vector<field> fields) {
   const std::string user = io::user_name();
   const std::string program = io::program_name();
-  fields.push_back({"by", user});
-  fields.push_back({"program", program});
-  fields.push_back({"pid", io::calls().process()});
+  fields.emplace_back("by", user);
+  fields.emplace_back("program", program);
+  fields.emplace_back("pid", io::calls().process());
   const std::string ts = to_string(timestamp{io::calls().now(), precision::seconds});
   const event_details details = {.dest = dest, .detail = detail, .fields = fields};
   const json::line_parts parts = {ts, "annals", action, details};

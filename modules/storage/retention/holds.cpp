@@ -148,8 +148,8 @@ std::string told(std::string_view action, const hold& one, std::string_view verb
   if (one.from) detail += " from " + from;
   if (one.to) detail += " to " + to;
   std::vector<field> fields = {{"hold", one.name}};
-  if (one.from) fields.push_back({"from", from});
-  if (one.to) fields.push_back({"to", to});
+  if (one.from) fields.emplace_back("from", from);
+  if (one.to) fields.emplace_back("to", to);
   return retention::event_line(action, one.name, detail, fields);
 }
 
