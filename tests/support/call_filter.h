@@ -39,6 +39,15 @@ inline bool filter_calls(const std::vector<int>& calls, bool is_allow_list) {
   return install(program.data(), program.size());
 }
 
+// Every such call fails with this error.
+inline bool refuse_call(int call, unsigned error) {
+  const sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                 BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<unsigned>(call), 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+  return install(program, std::size(program));
+}
+
 // Every openat(2) with O_CREAT fails with EACCES, as for a file of another user where fs.protected_regular is set.
 inline bool refuse_creation() {
   const sock_filter program[] = {
