@@ -282,7 +282,8 @@ TEST_F(moved_process, whose_working_directory_is_gone_is_told_to_give_an_absolut
 }
 
 TEST_F(moved_process, with_another_root_directory_goes_on_with_the_open_file) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can change the root directory";
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "NOT TESTED: only root may change the root directory (chroot(2)): run this test as root";
   for (const auto how : {annals::delivery::direct, annals::delivery::ring, annals::delivery::durable}) {
     std::filesystem::remove(path);
     support::expect_zero_in_child([&] {
@@ -303,7 +304,8 @@ TEST_F(moved_process, with_another_root_directory_goes_on_with_the_open_file) {
 }
 
 TEST_F(moved_process, with_another_root_directory_does_not_split_a_rotating_log) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can change the root directory";
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "NOT TESTED: only root may change the root directory (chroot(2)): run this test as root";
   support::expect_zero_in_child([&] {
     support::faulty_calls calls;
     annals::rotation::triggers when;
@@ -323,7 +325,7 @@ TEST_F(moved_process, with_another_root_directory_does_not_split_a_rotating_log)
 }
 
 TEST_F(moved_process, to_an_ordinary_user_goes_on_with_what_root_opened) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can become another user";
+  if (::geteuid() != 0) GTEST_SKIP() << "NOT TESTED: only root may become another user (setuid(2)): run this test as root";
   for (const auto how : {annals::delivery::direct, annals::delivery::ring, annals::delivery::durable}) {
     std::filesystem::remove(path);
     support::expect_zero_in_child([&] {
@@ -344,7 +346,8 @@ TEST_F(moved_process, to_an_ordinary_user_goes_on_with_what_root_opened) {
 // --- files of others ---------------------------------------------------------------------------------------------------------
 
 TEST(protected_regular, files_of_another_user_in_a_sticky_directory_are_opened_and_not_created) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files to another user";
+  if (::geteuid() != 0)
+    GTEST_SKIP() << "NOT TESTED: only root may give files to another user (chown(2)): run this test as root";
   const support::temp_directory dir;
   ASSERT_EQ(::chmod(dir.path().c_str(), 01777), 0);
   const std::string path = dir / "audit.jsonl";
